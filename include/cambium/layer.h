@@ -288,7 +288,7 @@ struct cb_variant {
     uint32_t flags;   /* CB_VARIANT_* */
     const char *name; /* "tile", "depthwise", "plain" */
     uint64_t needs;   /* CB_CAP_* */
-    bool (*accepts)(const struct cb_instance *in);              /* [device] shapes and options; NULL: all */
+    bool (*accepts)(const struct cb_instance *in);              /* [device] shapes (never N) and options; NULL: all */
     enum cb_status (*prepare)(struct cb_instance *in);          /* [device] kernels, workspace, derived */
     enum cb_status (*derive)(struct cb_instance *in);           /* [run] makes in->derived from params; may be NULL */
     enum cb_status (*run)(struct cb_instance *in);              /* [run] */
@@ -306,6 +306,7 @@ enum {
     CB_LAYER_FITTED = 1u << 5,         /* state is fitted to training data before training (CB_PASS_FIT) */
     CB_LAYER_LINEAR = 1u << 6, /* y is linear in param 0, whose last dimension is the output's last; param 1, if any, is
                                   added to it: an affine per channel that follows can be folded into the params */
+    CB_LAYER_SUM = 1u << 7,    /* y is the sum of its inputs, all of one shape: can be fused into a producer's store */
 };
 
 /* What backward reads besides dy; all else is freed after forward. */

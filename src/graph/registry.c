@@ -1,0 +1,319 @@
+/* registry.c: finds, loads and checks plugins. See registry.h. */
+#include "graph/registry.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+#define MAX_FOLDERS 64
+#define MAX_TABLE 4096 /* elements of any table in a descriptor: more is garbage */
+
+struct type_entry {
+    struct type_entry *next;
+    struct cb_layer_type type;
+};
+
+struct cb_registry {
+    struct cb_arena *arena;
+    const struct cb_host *host;
+    const char *folders[MAX_FOLDERS];
+    size_t folder_count;
+    struct type_entry *types;
+};
+
+static void append_folder(struct cb_registry *r, const char *folder)
+{
+    if (folder != NULL && r->folder_count < MAX_FOLDERS) {
+        r->folders[r->folder_count++] = folder;
+    }
+}
+
+struct cb_registry *cb_registry_create(const struct cb_host *host)
+{
+    struct cb_arena *arena = cb_arena_create();
+    struct cb_registry *r = arena != NULL ? CB_NEW(arena, struct cb_registry) : NULL;
+    if (r == NULL) {
+        cb_arena_destroy(arena);
+        return NULL;
+    }
+    r->arena = arena;
+    r->host = host;
+    const char *path = getenv("CAMBIUM_PLUGIN_PATH");
+    while (path != NULL && *path != '\0') {
+        size_t length = strcspn(path, ":");
+        if (length > 0) {
+            append_folder(r, cb_arena_strndup(arena, path, length));
+        }
+        path += length + (path[length] == ':');
+    }
+    char *data = cb_user_data_folder(arena);
+    if (data != NULL) {
+        append_folder(r, cb_path_join(arena, data, "plugins"));
+    }
+    append_folder(r, cb_resource_path(arena, "plugins"));
+    return r;
+}
+
+void cb_registry_destroy(struct cb_registry *registry)
+{
+    if (registry != NULL) {
+        cb_arena_destroy(registry->arena);
+    }
+}
+
+enum cb_status cb_registry_add_folder(struct cb_registry *r, const char *folder, const struct cb_place *at,
+                                      struct cb_diag *diag)
+{
+    if (!cb_path_is_folder(folder)) {
+        return cb_fail(diag, CB_NOT_FOUND, at, "the plugin folder `%s` does not exist", folder);
+    }
+    if (r->folder_count == MAX_FOLDERS) {
+        return cb_fail(diag, CB_INVALID, at, "more than %d plugin folders", MAX_FOLDERS);
+    }
+    memmove(r->folders + 1, r->folders, r->folder_count * sizeof(r->folders[0]));
+    r->folders[0] = cb_arena_strdup(r->arena, folder);
+    r->folder_count++;
+    return CB_OK;
+}
+
+/* ---- checking a descriptor -------------------------------------------------------------------------------------- */
+
+static bool table_is_sound(const struct cb_array *table, size_t least_stride)
+{
+    return table->count == 0 ||
+           (table->items != NULL && table->count <= MAX_TABLE && table->stride >= least_stride && table->stride <= 65536);
+}
+
+static bool word_is_sound(const char *word)
+{
+    if (word == NULL || word[0] < 'a' || word[0] > 'z') {
+        return false;
+    }
+    return strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(word) && strlen(word) < 64;
+}
+
+/* NULL when the descriptor can be used, else what is wrong with it. */
+static const char *descriptor_fault(const struct cb_layer *l)
+{
+    if (!word_is_sound(l->name)) {
+        return "has a layer without a proper name";
+    }
+    if (!table_is_sound(&l->options, offsetof(struct cb_option, max_count)) ||
+        !table_is_sound(&l->variants, sizeof(struct cb_variant)) || l->options_size > 65536) {
+        return "has a table of impossible size";
+    }
+    if (l->options.count > 0 && (l->defaults == NULL || l->options_size == 0)) {
+        return "has options but no defaults";
+    }
+    for (uint32_t i = 0; i < l->options.count; i++) {
+        const struct cb_option *o =
+            (const struct cb_option *)((const char *)l->options.items + (size_t)i * l->options.stride);
+        if (o->key == NULL || o->help == NULL || o->type > CB_OPT_TEXTS || o->offset >= l->options_size) {
+            return "has an option without key or help, of unknown type, or outside its struct";
+        }
+    }
+    if (l->pointwise == NULL && l->infer == NULL) {
+        return "has neither `infer` nor a pointwise function";
+    }
+    if (l->max_inputs < l->min_inputs || l->max_inputs > 64 || l->output_count > 64) {
+        return "has an impossible number of inputs or outputs";
+    }
+    if (l->pointwise == NULL && (l->flags & CB_LAYER_VIEW) == 0) {
+        bool has_forward = false;
+        for (uint32_t i = 0; i < l->variants.count; i++) {
+            const struct cb_variant *v =
+                (const struct cb_variant *)((const char *)l->variants.items + (size_t)i * l->variants.stride);
+            if (v->name == NULL || v->run == NULL || v->pass > CB_PASS_FIT) {
+                return "has a variant without name, run or known pass";
+            }
+            has_forward = has_forward || v->pass == CB_PASS_FORWARD;
+        }
+        if (!has_forward) {
+            return "has no forward variant";
+        }
+    }
+    return NULL;
+}
+
+/* Copies an element of another size into this core's size. */
+static void copy_sized(void *to, size_t to_bytes, const void *from, size_t from_bytes)
+{
+    memset(to, 0, to_bytes);
+    memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
+}
+
+static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *given, size_t given_bytes, const char *path,
+                               const struct cb_place *at, struct cb_diag *diag)
+{
+    struct type_entry *entry = CB_NEW(r->arena, struct type_entry);
+    if (entry == NULL) {
+        return cb_fail(diag, CB_MEMORY, at, "out of memory");
+    }
+    struct cb_layer_type *type = &entry->type;
+    copy_sized(&type->layer, sizeof(type->layer), given, given_bytes);
+    const char *fault = descriptor_fault(&type->layer);
+    if (fault != NULL) {
+        return cb_fail(diag, CB_INVALID, at, "the plugin `%s` %s", path, fault);
+    }
+    if (type->layer.output_count == 0) {
+        type->layer.output_count = 1;
+    }
+    if (type->layer.pointwise != NULL && type->layer.max_inputs == 0) {
+        type->layer.min_inputs = type->layer.max_inputs = 1;
+    }
+    type->variant_count = type->layer.variants.count;
+    struct cb_variant *variants = CB_NEW_ARRAY(r->arena, struct cb_variant, type->variant_count + 1);
+    if (variants == NULL) {
+        return cb_fail(diag, CB_MEMORY, at, "out of memory");
+    }
+    for (uint32_t i = 0; i < type->variant_count; i++) {
+        copy_sized(&variants[i], sizeof(variants[i]),
+                   (const char *)type->layer.variants.items + (size_t)i * type->layer.variants.stride,
+                   type->layer.variants.stride);
+    }
+    type->variants = variants;
+    type->path = path;
+    type->folder = cb_path_folder(r->arena, path);
+    entry->next = r->types;
+    r->types = entry;
+    return CB_OK;
+}
+
+/* ---- loading ---------------------------------------------------------------------------------------------------- */
+
+typedef const struct cb_plugin *entry_function(const struct cb_host *host);
+
+static enum cb_status load(struct cb_registry *r, const char *path, const struct cb_place *at, struct cb_diag *diag)
+{
+    char *folder = cb_path_folder(r->arena, path);
+    if (folder == NULL || cb_path_is_unsafe(folder) || cb_path_is_unsafe(path)) {
+        return cb_fail(diag, CB_INVALID, at, "the plugin `%s` is not loaded: others can write to it or to its folder",
+                       path);
+    }
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` cannot be loaded: %s", path, dlerror());
+    }
+    entry_function *entry = NULL;
+    *(void **)&entry = dlsym(handle, "cb_plugin_entry");
+    if (entry == NULL) {
+        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` does not export `cb_plugin_entry`", path);
+    }
+    const struct cb_plugin *plugin = entry(r->host);
+    if (plugin == NULL || plugin->struct_size < offsetof(struct cb_plugin, layers)) {
+        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` gives no descriptor", path);
+    }
+    if (plugin->abi != CB_ABI) {
+        return cb_fail(diag, CB_UNSUPPORTED, at, "the plugin `%s` was built for ABI %u, this program has ABI %u: build it again",
+                       path, plugin->abi, CB_ABI);
+    }
+    if (plugin->struct_size < sizeof(*plugin) || !table_is_sound(&plugin->layers, offsetof(struct cb_layer, check)) ||
+        plugin->layers.count == 0) {
+        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` has no layers or a table of impossible size", path);
+    }
+    for (uint32_t i = 0; i < plugin->layers.count; i++) {
+        const struct cb_layer *layer =
+            (const struct cb_layer *)((const char *)plugin->layers.items + (size_t)i * plugin->layers.stride);
+        size_t bytes = layer->struct_size < plugin->layers.stride ? layer->struct_size : plugin->layers.stride;
+        if (bytes < offsetof(struct cb_layer, check)) {
+            return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` has a layer descriptor of impossible size", path);
+        }
+        CB_TRY(add_type(r, layer, bytes, path, at, diag));
+    }
+    return CB_OK;
+}
+
+static const struct cb_layer_type *find_loaded(const struct cb_registry *r, const char *word)
+{
+    for (const struct type_entry *e = r->types; e != NULL; e = e->next) {
+        if (strcmp(e->type.layer.name, word) == 0) {
+            return &e->type;
+        }
+    }
+    return NULL;
+}
+
+enum cb_status cb_registry_find(struct cb_registry *r, const char *word, const struct cb_place *at,
+                                const struct cb_layer_type **out, struct cb_diag *diag)
+{
+    const struct cb_layer_type *type = find_loaded(r, word);
+    if (type != NULL) {
+        *out = type;
+        return CB_OK;
+    }
+    for (size_t i = 0; word_is_sound(word) && i < r->folder_count; i++) {
+        char *path = cb_arena_printf(r->arena, "%s/%s.so", r->folders[i], word);
+        if (path == NULL || !cb_path_exists(path)) {
+            continue;
+        }
+        CB_TRY(load(r, path, at, diag));
+        type = find_loaded(r, word);
+        if (type == NULL) {
+            return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` has no layer `%s`", path, word);
+        }
+        *out = type;
+        return CB_OK;
+    }
+    const char **words = NULL;
+    size_t count = 0;
+    (void)cb_registry_words(r, r->arena, &words, &count, NULL);
+    const char *nearest = cb_nearest_of(word, words, count);
+    if (nearest != NULL) {
+        return cb_fail(diag, CB_NOT_FOUND, at, "there is no layer `%s`; did you mean `%s`?", word, nearest);
+    }
+    return cb_fail(diag, CB_NOT_FOUND, at, "there is no layer `%s`; `cambium layers` lists what there is", word);
+}
+
+static int compare_words(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+enum cb_status cb_registry_words(struct cb_registry *r, struct cb_arena *arena, const char ***out_words, size_t *out_count,
+                                 struct cb_diag *diag)
+{
+    size_t count = 0, capacity = 64;
+    const char **words = CB_NEW_ARRAY(arena, const char *, capacity);
+    for (size_t f = 0; words != NULL && f < r->folder_count; f++) {
+        char **names = NULL;
+        size_t name_count = 0;
+        if (!cb_path_is_folder(r->folders[f]) ||
+            cb_folder_list(arena, r->folders[f], &names, &name_count, NULL, NULL) != CB_OK) {
+            continue;
+        }
+        for (size_t i = 0; i < name_count; i++) {
+            char *word = cb_path_stem(arena, names[i]);
+            if (!cb_ends_with(names[i], ".so") || word == NULL || !word_is_sound(word)) {
+                continue;
+            }
+            bool known = false;
+            for (size_t k = 0; k < count && !known; k++) {
+                known = strcmp(words[k], word) == 0;
+            }
+            if (known) {
+                continue;
+            }
+            if (count == capacity) {
+                const char **more = CB_NEW_ARRAY(arena, const char *, capacity * 2);
+                if (more == NULL) {
+                    return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+                }
+                memcpy(more, words, count * sizeof(*words));
+                words = more;
+                capacity *= 2;
+            }
+            words[count++] = word;
+        }
+    }
+    if (words == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    qsort(words, count, sizeof(*words), compare_words);
+    *out_words = words;
+    *out_count = count;
+    return CB_OK;
+}
