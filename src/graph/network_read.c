@@ -1,0 +1,555 @@
+/* network_read.c: network descriptions in YAML: `input:`, `blocks:`, `layers:` with `repeat:`, and heads.
+ *
+ * A list of layers is read from top to bottom. Each item is a word or a map with one word of a layer (or of a block) and
+ * keys beside it: name, inputs, frozen, lr_scale, repeat, start, first. A block's layers are added with the block's name
+ * in front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "graph/network.h"
+
+#define MAX_BLOCK_DEPTH 16
+#define MAX_LAYERS 20000u
+#define MAX_INPUTS 64
+
+struct scope {
+    const struct scope *outer;
+    const char *prefix;            /* "layer1.0." */
+    const struct cb_value *blocks; /* the file's map, or NULL */
+    const struct cb_value *arguments; /* of the block: parameter -> value, or NULL */
+    uint32_t input;                /* wire that feeds the block or the list */
+    int depth;
+    bool in_head;
+    bool frozen;    /* the block stands with `frozen: true` */
+    double lr_scale;
+};
+
+static const char *const sibling_keys[] = {"name", "inputs", "frozen", "lr_scale", "repeat", "start", "first", "share"};
+#define SIBLING_COUNT (sizeof(sibling_keys) / sizeof(sibling_keys[0]))
+
+static bool is_sibling(const char *key)
+{
+    for (size_t i = 0; i < SIBLING_COUNT; i++) {
+        if (strcmp(key, sibling_keys[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- `$name`: the parameters of a block ------------------------------------------------------------------------- */
+
+static enum cb_status substitute(struct cb_network *net, const struct scope *scope, struct cb_value *value,
+                                 struct cb_diag *diag)
+{
+    if (value == NULL) {
+        return CB_OK;
+    }
+    if (value->kind == CB_KIND_LIST) {
+        for (size_t i = 0; i < value->as.list.count; i++) {
+            CB_TRY(substitute(net, scope, value->as.list.items[i], diag));
+        }
+    } else if (value->kind == CB_KIND_MAP) {
+        for (size_t i = 0; i < value->as.map.count; i++) {
+            CB_TRY(substitute(net, scope, value->as.map.entries[i].value, diag));
+        }
+    } else if (value->kind == CB_KIND_TEXT && value->text[0] == '$') {
+        const struct cb_value *argument = cb_map_get(scope->arguments, value->text + 1);
+        if (argument == NULL) {
+            const char *keys[64];
+            size_t count = 0;
+            for (size_t i = 0; scope->arguments != NULL && i < scope->arguments->as.map.count && i < 64; i++) {
+                keys[count++] = scope->arguments->as.map.entries[i].key;
+            }
+            const char *nearest = cb_nearest_of(value->text + 1, keys, count);
+            return cb_fail(diag, CB_INVALID, &value->at, "the block has no parameter `%s`%s%s%s", value->text + 1,
+                           nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                           nearest != NULL ? "`?" : "");
+        }
+        struct cb_place at = value->at;
+        struct cb_value *copy = cb_value_clone(net->arena, argument);
+        if (copy == NULL) {
+            return cb_fail(diag, CB_MEMORY, &at, "out of memory");
+        }
+        *value = *copy;
+        value->at = at;
+    }
+    return CB_OK;
+}
+
+/* ---- names of inputs --------------------------------------------------------------------------------------------- */
+
+static uint32_t find_in_scopes(const struct cb_network *net, const struct scope *scope, const char *name)
+{
+    for (const struct scope *s = scope; s != NULL; s = s->outer) {
+        if (strcmp(name, "input") == 0) {
+            return s->input;
+        }
+        char full[512];
+        snprintf(full, sizeof(full), "%s%s", s->prefix, name);
+        uint32_t wire = cb_network_find_wire(net, full);
+        if (wire != CB_NONE) {
+            return wire;
+        }
+    }
+    return cb_network_find_wire(net, name);
+}
+
+struct name_search {
+    const struct cb_network *net;
+    const struct scope *scope;
+};
+
+static const char *candidate_name(const void *context, size_t i)
+{
+    const struct name_search *search = context;
+    if (i >= search->net->wire_count) {
+        return NULL;
+    }
+    const char *name = search->net->wires[i].name;
+    return cb_starts_with(name, search->scope->prefix) ? name + strlen(search->scope->prefix) : name;
+}
+
+/* True when a later item of the list has this name: then the reference would close a cycle. */
+static bool stands_below(const struct cb_value *list, size_t index, const char *name)
+{
+    for (size_t i = index; i < list->as.list.count; i++) {
+        const struct cb_value *other = cb_map_get(list->as.list.items[i], "name");
+        if (other != NULL && other->text != NULL && strcmp(other->text, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum cb_status read_inputs(const struct cb_network *net, const struct scope *scope, const struct cb_value *list,
+                                  size_t index, const struct cb_value *inputs, uint32_t above, uint32_t *out_wires,
+                                  uint32_t *out_count, struct cb_diag *diag)
+{
+    if (inputs == NULL || inputs->kind == CB_KIND_NULL) {
+        out_wires[0] = above;
+        *out_count = 1;
+        return CB_OK;
+    }
+    struct cb_value *single[1] = {(struct cb_value *)(uintptr_t)inputs};
+    struct cb_value *const *items = inputs->kind == CB_KIND_LIST ? inputs->as.list.items : single;
+    size_t count = inputs->kind == CB_KIND_LIST ? inputs->as.list.count : 1;
+    if (count == 0 || count > MAX_INPUTS) {
+        return cb_fail(diag, CB_INVALID, &inputs->at, "`inputs` must name 1 to %d layers", MAX_INPUTS);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (items[i]->kind != CB_KIND_TEXT) {
+            return cb_fail(diag, CB_INVALID, &items[i]->at, "`inputs` must be names of layers, not %s",
+                           cb_kind_name(items[i]->kind));
+        }
+        const char *name = items[i]->text;
+        uint32_t wire = find_in_scopes(net, scope, name);
+        if (wire != CB_NONE) {
+            out_wires[i] = wire;
+            continue;
+        }
+        if (stands_below(list, index, name)) {
+            return cb_fail(diag, CB_INVALID, &items[i]->at,
+                           "`inputs` names `%s`, which does not stand above this layer: that would be a cycle", name);
+        }
+        struct name_search search = {net, scope};
+        const char *nearest = cb_nearest(name, candidate_name, &search);
+        return cb_fail(diag, CB_NOT_FOUND, &items[i]->at, "`inputs` names `%s`, but no layer above has that name%s%s%s",
+                       name, nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                       nearest != NULL ? "`?" : "");
+    }
+    *out_count = (uint32_t)count;
+    return CB_OK;
+}
+
+/* ---- items -------------------------------------------------------------------------------------------------------- */
+
+struct item {
+    const char *word;
+    const struct cb_value *options;
+    const struct cb_value *at_value;
+    struct cb_place at;
+    const struct cb_value *name, *inputs, *first;
+    bool frozen;
+    double lr_scale;
+    int64_t repeat, start;
+    bool has_repeat;
+};
+
+static enum cb_status read_number(const struct cb_value *item, const char *key, int64_t least, int64_t most, int64_t *out,
+                                  struct cb_diag *diag)
+{
+    const struct cb_value *value = cb_map_get(item, key);
+    if (value == NULL) {
+        return CB_OK;
+    }
+    if (value->kind != CB_KIND_INT || value->as.integer < least || value->as.integer > most) {
+        return cb_fail(diag, CB_INVALID, &value->at, "`%s` must be an integer from %" PRId64 " to %" PRId64, key, least,
+                       most);
+    }
+    *out = value->as.integer;
+    return CB_OK;
+}
+
+static enum cb_status read_item(const struct cb_value *value, struct item *out, struct cb_diag *diag)
+{
+    *out = (struct item){.at = value->at, .at_value = value, .lr_scale = 1.0, .repeat = 1};
+    if (value->kind == CB_KIND_TEXT) {
+        out->word = value->text;
+        return CB_OK;
+    }
+    if (value->kind != CB_KIND_MAP) {
+        return cb_fail(diag, CB_INVALID, &value->at,
+                       "a layer is a word (`- relu`) or a map with one (`- dense: {units: 10}`), not %s",
+                       cb_kind_name(value->kind));
+    }
+    for (size_t i = 0; i < value->as.map.count; i++) {
+        const struct cb_entry *entry = &value->as.map.entries[i];
+        if (is_sibling(entry->key)) {
+            continue;
+        }
+        if (out->word != NULL) {
+            const char *nearest = cb_nearest_of(entry->key, sibling_keys, SIBLING_COUNT);
+            return cb_fail(diag, CB_INVALID, &entry->at, "an item holds one layer, here are `%s` and `%s`%s%s%s",
+                           out->word, entry->key, nearest != NULL ? "; did you mean `" : "",
+                           nearest != NULL ? nearest : "", nearest != NULL ? "`?" : "");
+        }
+        out->word = entry->key;
+        out->at = entry->at;
+        out->options = entry->value;
+    }
+    if (out->word == NULL) {
+        return cb_fail(diag, CB_INVALID, &value->at, "this item names no layer");
+    }
+    const struct cb_value *share = cb_map_get(value, "share");
+    if (share != NULL) {
+        return cb_fail(diag, CB_UNSUPPORTED, &share->at, "`share` (tied params) is not supported yet");
+    }
+    out->name = cb_map_get(value, "name");
+    if (out->name != NULL && (out->name->text == NULL || out->name->text[0] == '\0' || strlen(out->name->text) > 200)) {
+        return cb_fail(diag, CB_INVALID, &out->name->at, "`name` must be a text of 1 to 200 letters");
+    }
+    out->inputs = cb_map_get(value, "inputs");
+    out->first = cb_map_get(value, "first");
+    out->has_repeat = cb_map_get(value, "repeat") != NULL;
+    CB_TRY(read_number(value, "repeat", 0, 1000, &out->repeat, diag));
+    CB_TRY(read_number(value, "start", 0, 1000000, &out->start, diag));
+    const struct cb_value *frozen = cb_map_get(value, "frozen");
+    if (frozen != NULL) {
+        if (frozen->kind != CB_KIND_BOOL) {
+            return cb_fail(diag, CB_INVALID, &frozen->at, "`frozen` beside a layer must be true or false");
+        }
+        out->frozen = frozen->as.boolean;
+    }
+    const struct cb_value *scale = cb_map_get(value, "lr_scale");
+    if (scale != NULL && (!cb_value_number(scale, &out->lr_scale) || !(out->lr_scale >= 0) || out->lr_scale > 1e6)) {
+        return cb_fail(diag, CB_INVALID, &scale->at, "`lr_scale` must be a number from 0 to 1e6");
+    }
+    return CB_OK;
+}
+
+static enum cb_status read_list(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
+                                uint32_t *out_wire, struct cb_diag *diag);
+
+/* The arguments of one use of a block: its defaults, then what was given; and for the first repetition `first`. */
+static enum cb_status bind_arguments(struct cb_network *net, const struct cb_value *parameters, const char *word,
+                                     const struct cb_value *given, const struct cb_value *first,
+                                     const struct cb_place *at, struct cb_value **out, struct cb_diag *diag)
+{
+    struct cb_value *arguments =
+        parameters != NULL && parameters->kind == CB_KIND_MAP ? cb_value_clone(net->arena, parameters)
+                                                              : cb_value_map(net->arena, at);
+    if (arguments == NULL) {
+        return cb_fail(diag, CB_MEMORY, at, "out of memory");
+    }
+    const struct cb_value *sources[2] = {given, first};
+    for (int s = 0; s < 2; s++) {
+        const struct cb_value *map = sources[s];
+        if (map == NULL || map->kind == CB_KIND_NULL) {
+            continue;
+        }
+        if (map->kind != CB_KIND_MAP) {
+            return cb_fail(diag, CB_INVALID, &map->at, "the parameters of block `%s` must be a map", word);
+        }
+        for (size_t i = 0; i < map->as.map.count; i++) {
+            const struct cb_entry *entry = &map->as.map.entries[i];
+            if (cb_map_entry(arguments, entry->key) == NULL) {
+                const char *keys[64];
+                size_t count = 0;
+                for (size_t k = 0; k < arguments->as.map.count && k < 64; k++) {
+                    keys[count++] = arguments->as.map.entries[k].key;
+                }
+                const char *nearest = cb_nearest_of(entry->key, keys, count);
+                return cb_fail(diag, CB_INVALID, &entry->at, "block `%s` has no parameter `%s`%s%s%s", word, entry->key,
+                               nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                               nearest != NULL ? "`?" : "");
+            }
+            if (!cb_map_set(net->arena, arguments, entry->key, entry->value)) {
+                return cb_fail(diag, CB_MEMORY, at, "out of memory");
+            }
+        }
+    }
+    for (size_t i = 0; i < arguments->as.map.count; i++) {
+        if (arguments->as.map.entries[i].value->kind == CB_KIND_NULL) {
+            return cb_fail(diag, CB_INVALID, at, "block `%s` needs its parameter `%s`", word,
+                           arguments->as.map.entries[i].key);
+        }
+    }
+    *out = arguments;
+    return CB_OK;
+}
+
+static enum cb_status read_block(struct cb_network *net, const struct scope *scope, const struct cb_value *block,
+                                 const struct item *item, const struct cb_value *first, const char *name, uint32_t input,
+                                 uint32_t *out_wire, struct cb_diag *diag)
+{
+    static const char *const keys[] = {"parameters", "layers"};
+    if (!cb_expect_kind(block, CB_KIND_MAP, "a block", diag) || !cb_expect_keys(block, keys, 2, "in a block", diag)) {
+        return CB_INVALID;
+    }
+    if (scope->depth == MAX_BLOCK_DEPTH) {
+        return cb_fail(diag, CB_INVALID, &item->at, "blocks use each other more than %d deep: does `%s` use itself?",
+                       MAX_BLOCK_DEPTH, item->word);
+    }
+    const struct cb_value *layers = cb_map_get(block, "layers");
+    if (layers == NULL || layers->kind != CB_KIND_LIST || layers->as.list.count == 0) {
+        return cb_fail(diag, CB_INVALID, &block->at, "block `%s` needs a list `layers`", item->word);
+    }
+    struct cb_value *arguments;
+    CB_TRY(bind_arguments(net, cb_map_get(block, "parameters"), item->word, item->options, first, &item->at, &arguments,
+                          diag));
+    struct scope inner = *scope;
+    inner.outer = scope;
+    inner.prefix = cb_arena_printf(net->arena, "%s%s.", scope->prefix, name);
+    inner.arguments = arguments;
+    inner.input = input;
+    inner.depth = scope->depth + 1;
+    inner.frozen = scope->frozen || item->frozen;
+    inner.lr_scale = scope->lr_scale * item->lr_scale;
+    if (inner.prefix == NULL) {
+        return cb_fail(diag, CB_MEMORY, &item->at, "out of memory");
+    }
+    return read_list(net, &inner, layers, out_wire, diag);
+}
+
+/* A name for a block that has none: its word with the first number under which no layer stands. */
+static const char *free_block_name(struct cb_network *net, const char *prefix, const char *word)
+{
+    for (int n = 1;; n++) {
+        char *name = n == 1 ? cb_arena_strdup(net->arena, word) : cb_arena_printf(net->arena, "%s_%d", word, n);
+        char *full = name != NULL ? cb_arena_printf(net->arena, "%s%s.", prefix, name) : NULL;
+        if (full == NULL) {
+            return NULL;
+        }
+        bool taken = false;
+        for (uint32_t i = 0; i < net->node_count && !taken; i++) {
+            taken = cb_starts_with(net->nodes[i].name, full);
+        }
+        if (!taken) {
+            return name;
+        }
+    }
+}
+
+static enum cb_status add_item(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
+                               size_t index, uint32_t *wire, struct cb_diag *diag)
+{
+    struct cb_value *value = cb_value_clone(net->arena, list->as.list.items[index]);
+    if (value == NULL) {
+        return cb_fail(diag, CB_MEMORY, &list->at, "out of memory");
+    }
+    CB_TRY(substitute(net, scope, value, diag));
+    struct item item;
+    CB_TRY(read_item(value, &item, diag));
+    const struct cb_value *block = cb_map_get(scope->blocks, item.word);
+    if (item.first != NULL && block == NULL) {
+        return cb_fail(diag, CB_INVALID, &item.first->at, "`first` is for repeated blocks; `%s` is a layer", item.word);
+    }
+    for (int64_t n = 0; n < item.repeat; n++) {
+        if (net->node_count >= MAX_LAYERS) {
+            return cb_fail(diag, CB_INVALID, &item.at, "the network has more than %u layers", MAX_LAYERS);
+        }
+        uint32_t inputs[MAX_INPUTS], input_count = 1;
+        inputs[0] = *wire;
+        if (n == 0) {
+            CB_TRY(read_inputs(net, scope, list, index, item.inputs, *wire, inputs, &input_count, diag));
+        }
+        const char *name = item.name != NULL ? item.name->text : NULL;
+        if (name == NULL && block != NULL) {
+            name = free_block_name(net, scope->prefix, item.word);
+        }
+        if (item.has_repeat && name != NULL) {
+            name = cb_arena_printf(net->arena, "%s.%" PRId64, name, item.start + n);
+        }
+        if (block != NULL) {
+            if (input_count != 1) {
+                return cb_fail(diag, CB_INVALID, &item.at, "a block takes one input, not %u", input_count);
+            }
+            CB_TRY(read_block(net, scope, block, &item, n == 0 ? item.first : NULL, name, inputs[0], wire, diag));
+            continue;
+        }
+        const char *full = name != NULL ? cb_arena_printf(net->arena, "%s%s", scope->prefix, name) : NULL;
+        if (full == NULL && scope->prefix[0] != '\0') {
+            full = cb_arena_printf(net->arena, "%s%s", scope->prefix, item.word);
+            for (int k = 2; full != NULL && cb_network_find_wire(net, full) != CB_NONE; k++) {
+                full = cb_arena_printf(net->arena, "%s%s_%d", scope->prefix, item.word, k);
+            }
+        }
+        uint32_t node;
+        CB_TRY(cb_network_add_layer(net, item.word, full, item.options, inputs, input_count, scope->in_head, &item.at,
+                                    &node, diag));
+        net->nodes[node].frozen_in_yaml = item.frozen || scope->frozen;
+        net->nodes[node].lr_scale = item.lr_scale * scope->lr_scale;
+        *wire = net->nodes[node].y[0];
+    }
+    return CB_OK;
+}
+
+static enum cb_status read_list(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
+                                uint32_t *out_wire, struct cb_diag *diag)
+{
+    uint32_t wire = scope->input;
+    for (size_t i = 0; i < list->as.list.count; i++) {
+        CB_TRY(add_item(net, scope, list, i, &wire, diag));
+    }
+    *out_wire = wire;
+    return CB_OK;
+}
+
+/* ---- whole files --------------------------------------------------------------------------------------------------- */
+
+enum cb_status cb_network_read_layers(struct cb_network *net, const struct cb_value *list, const char *prefix,
+                                      uint32_t from, bool in_head, uint32_t *out_wire, struct cb_diag *diag)
+{
+    struct scope scope = {.prefix = prefix, .input = from, .in_head = in_head, .lr_scale = 1.0};
+    if (list->kind != CB_KIND_LIST) {
+        return cb_fail(diag, CB_INVALID, &list->at, "a head must be a list of layers, not %s", cb_kind_name(list->kind));
+    }
+    return read_list(net, &scope, list, out_wire, diag);
+}
+
+static enum cb_status read_input(struct cb_network *net, const char *name, const struct cb_value *map,
+                                 const int64_t *size, struct cb_diag *diag)
+{
+    struct cb_contract contract;
+    CB_TRY(cb_contract_read(map, &contract, diag));
+    contract.name = cb_arena_strdup(net->arena, name);
+    if (size != NULL) {
+        if (contract.modality != CB_IMAGE) {
+            return cb_fail(diag, CB_MISMATCH, &map->at, "`size` is for pictures, but the network takes %s input",
+                           cb_modality_name(contract.modality));
+        }
+        contract.shape[0] = size[0];
+        contract.shape[1] = size[1];
+    }
+    int64_t dims[CB_MAX_RANK] = {1};
+    if (contract.rank + 1 > CB_MAX_RANK) {
+        return cb_fail(diag, CB_INVALID, &map->at, "the input has too many dimensions");
+    }
+    memcpy(dims + 1, contract.shape, contract.rank * sizeof(dims[0]));
+    uint32_t wire;
+    enum cb_dtype dtype = contract.modality == CB_TEXT ? CB_I32 : CB_F32;
+    return cb_network_add_input(net, name, dtype, contract.rank + 1, dims, &contract, &wire, diag);
+}
+
+enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *file, const int64_t *size,
+                               const char *folder, struct cb_diag *diag)
+{
+    static const char *const keys[] = {"name", "input", "inputs", "blocks", "layers", "output", "weights", "names",
+                                       "source", "licence", "labels"};
+    if (!cb_expect_kind(file, CB_KIND_MAP, "a network file", diag) ||
+        !cb_expect_keys(file, keys, sizeof(keys) / sizeof(keys[0]), "in a network file", diag)) {
+        return CB_INVALID;
+    }
+    const struct cb_value *name = cb_map_get(file, "name");
+    if (name != NULL && name->text != NULL) {
+        net->name = cb_arena_strdup(net->arena, name->text);
+    }
+    net->folder = cb_arena_strdup(net->arena, folder);
+    net->weights_value = cb_map_get(file, "weights");
+    net->names_value = cb_map_get(file, "names");
+    const struct cb_value *input = cb_map_get(file, "input"), *inputs = cb_map_get(file, "inputs");
+    const struct cb_value *layers = cb_map_get(file, "layers"), *blocks = cb_map_get(file, "blocks");
+    if ((input == NULL) == (inputs == NULL)) {
+        return cb_fail(diag, CB_INVALID, &file->at, "a network file needs either `input` (one contract) or `inputs`");
+    }
+    if (layers == NULL || layers->kind != CB_KIND_LIST || layers->as.list.count == 0) {
+        return cb_fail(diag, CB_INVALID, layers != NULL ? &layers->at : &file->at,
+                       "a network file needs a list `layers`");
+    }
+    if (blocks != NULL && blocks->kind != CB_KIND_MAP) {
+        return cb_fail(diag, CB_INVALID, &blocks->at, "`blocks` must be a map of names to blocks");
+    }
+    if (input != NULL) {
+        CB_TRY(read_input(net, "x", input, size, diag));
+    } else if (inputs->kind != CB_KIND_MAP || inputs->as.map.count == 0) {
+        return cb_fail(diag, CB_INVALID, &inputs->at, "`inputs` must be a map of names to contracts");
+    } else {
+        for (size_t i = 0; i < inputs->as.map.count; i++) {
+            CB_TRY(read_input(net, inputs->as.map.entries[i].key, inputs->as.map.entries[i].value, size, diag));
+        }
+    }
+    struct scope scope = {.prefix = "", .blocks = blocks, .input = net->inputs[0], .lr_scale = 1.0};
+    uint32_t wire;
+    CB_TRY(read_list(net, &scope, layers, &wire, diag));
+    net->backbone_output = wire;
+    const struct cb_value *output = cb_map_get(file, "output");
+    if (output != NULL) {
+        uint32_t found = output->text != NULL ? cb_network_find_wire(net, output->text) : CB_NONE;
+        if (found == CB_NONE) {
+            struct name_search search = {net, &scope};
+            const char *nearest = output->text != NULL ? cb_nearest(output->text, candidate_name, &search) : NULL;
+            return cb_fail(diag, CB_NOT_FOUND, &output->at, "`output` names no layer of the network%s%s%s",
+                           nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                           nearest != NULL ? "`?" : "");
+        }
+        net->backbone_output = found;
+    }
+    return CB_OK;
+}
+
+/* ---- back to YAML --------------------------------------------------------------------------------------------------- */
+
+struct cb_value *cb_network_to_value(const struct cb_network *net, struct cb_arena *arena)
+{
+    struct cb_value *file = cb_value_map(arena, NULL), *layers = cb_value_list(arena, NULL);
+    struct cb_value *inputs = cb_value_map(arena, NULL);
+    bool ok = file != NULL && layers != NULL && inputs != NULL &&
+              cb_map_set(arena, file, "name", cb_value_text(arena, net->name, NULL));
+    for (uint32_t i = 0; ok && i < net->input_count; i++) {
+        const struct cb_wire *wire = &net->wires[net->inputs[i]];
+        if (wire->contract != NULL) {
+            ok = cb_map_set(arena, inputs, wire->name, cb_contract_to_value(arena, wire->contract));
+        }
+    }
+    for (uint32_t i = 0; ok && i < net->node_count; i++) {
+        const struct cb_node *node = &net->nodes[i];
+        const struct cb_layer *layer = &node->type->layer;
+        if ((layer->flags & CB_LAYER_LOSS) != 0) {
+            continue;
+        }
+        struct cb_value *item = cb_value_map(arena, NULL), *list = cb_value_list(arena, NULL);
+        struct cb_value *options =
+            cb_options_to_value(arena, &layer->options, layer->defaults, node->options, false);
+        ok = item != NULL && list != NULL && options != NULL && cb_map_set(arena, item, layer->name, options) &&
+             cb_map_set(arena, item, "name", cb_value_text(arena, node->name, NULL));
+        for (uint32_t k = 0; ok && k < node->x_count; k++) {
+            ok = cb_list_append(arena, list, cb_value_text(arena, net->wires[node->x[k]].name, NULL));
+        }
+        ok = ok && cb_map_set(arena, item, "inputs", list);
+        if (ok && node->frozen_in_yaml) {
+            ok = cb_map_set(arena, item, "frozen", cb_value_bool(arena, true, NULL));
+        }
+        if (ok && node->lr_scale != 1.0) {
+            ok = cb_map_set(arena, item, "lr_scale", cb_value_real(arena, node->lr_scale, NULL));
+        }
+        ok = ok && cb_list_append(arena, layers, item);
+    }
+    ok = ok && cb_map_set(arena, file, "inputs", inputs) && cb_map_set(arena, file, "layers", layers);
+    if (ok && net->backbone_output != CB_NONE) {
+        ok = cb_map_set(arena, file, "output", cb_value_text(arena, net->wires[net->backbone_output].name, NULL));
+    }
+    return ok ? file : NULL;
+}
