@@ -84,6 +84,12 @@ enum cb_status cb_kernel_launch(struct cb_device *device, struct cb_kernel *kern
 enum cb_status cb_device_gemm(struct cb_device *device, const struct cb_gemm *gemm, const char *epilogue_header,
                               const struct cb_arg *epilogue_args, uint32_t epilogue_arg_count, struct cb_diag *diag);
 
+/* The same in a given form, for tests, doctor and measurements; a form that the device cannot run is UNSUPPORTED. */
+enum cb_gemm_form { CB_GEMM_AUTO, CB_GEMM_PLAIN, CB_GEMM_GROUP, CB_GEMM_TILE, CB_GEMM_CLBLAST };
+enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form form, const struct cb_gemm *gemm,
+                                 const char *epilogue_header, const struct cb_arg *epilogue_args,
+                                 uint32_t epilogue_arg_count, struct cb_diag *diag);
+
 /* ---- looking ---- */
 
 /* Time by kernel, when CAMBIUM_PROFILE is set or after this call: name, launches, seconds; appended as a table. */
