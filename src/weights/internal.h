@@ -1,0 +1,56 @@
+/* internal.h: an open weights file, as the readers of each format fill it. */
+#ifndef CAMBIUM_WEIGHTS_INTERNAL_H
+#define CAMBIUM_WEIGHTS_INTERNAL_H
+
+#include "base/file.h"
+#include "base/text.h"
+#include "weights/tensors.h"
+
+struct zip;
+
+/* A run of elements of one type that tensors view: in the mapping, or a member of the zip. */
+struct cb__storage {
+    const unsigned char *data; /* NULL: a zip member that is not in memory */
+    uint64_t bytes;
+    enum cb_stored type;
+    uint32_t users;      /* how many tensors view it: a member with several stays in memory once read */
+    uint64_t zip_index;  /* of the member */
+    unsigned char *held; /* what was read of it, freed on close */
+    const char *key;     /* its name in a PyTorch file */
+};
+
+struct cb_tensor_file {
+    struct cb_arena *arena; /* of everything below; the file itself lies in it */
+    const char *path;
+    const char *format;
+    const char *wrapper;
+    struct cb_mapping mapping;
+    struct zip *zip;
+    struct cb_tensor_entry *entries;
+    uint32_t count;
+    uint32_t *by_name; /* indices of entries, sorted by name */
+    struct cb__storage *storages;
+    uint32_t storage_count;
+    struct cb_key_value *metadata;
+    uint32_t metadata_count;
+};
+
+/* Each fills entries, storages and metadata of a file whose mapping is there. */
+enum cb_status cb__safetensors_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+enum cb_status cb__torch_stream_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+enum cb_status cb__torch_zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+bool cb__is_torch_stream(const struct cb_mapping *mapping);
+
+/* Product of the dims. False when one is negative or the product is over 2^62. */
+bool cb__dims_count(uint32_t rank, const int64_t *dims, uint64_t *out);
+/* Row-major strides. */
+void cb__dense_strides(uint32_t rank, const int64_t *dims, int64_t *strides);
+/* True when every element of the view lies within `storage_count` elements. Strides may not be negative. */
+bool cb__view_fits(const struct cb_tensor_entry *entry, uint64_t storage_count);
+/* The bytes of a storage, reading them when need be. `*out_temporary` (may be NULL data) is the caller's to free. */
+enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage, const unsigned char **out_data,
+                                unsigned char **out_temporary, struct cb_diag *diag);
+/* Sorts the index by name; FORMAT when two entries have one name. */
+enum cb_status cb__index_names(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+
+#endif

@@ -1,0 +1,330 @@
+/* read.c: the values of a tensor: widened to float or int64, through any strides. */
+#include <stdlib.h>
+#include <string.h>
+#include <zip.h>
+
+#include "weights/internal.h"
+
+/* ---- one element ------------------------------------------------------------------------------------------------ */
+
+static float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
+
+/* A small float of `exponent_bits` and `mantissa_bits` widened exactly; `has_infinity` as in IEEE 754, otherwise (E4M3)
+ * only all ones is not a number. */
+static float widen(uint32_t bits, uint32_t exponent_bits, uint32_t mantissa_bits, bool has_infinity)
+{
+    uint32_t mantissa_mask = (1u << mantissa_bits) - 1;
+    uint32_t exponent_mask = (1u << exponent_bits) - 1;
+    uint32_t sign = (bits >> (exponent_bits + mantissa_bits)) << 31;
+    uint32_t exponent = (bits >> mantissa_bits) & exponent_mask;
+    uint32_t mantissa = bits & mantissa_mask;
+    uint32_t bias = exponent_mask >> 1;
+
+    bool is_special = exponent == exponent_mask && (has_infinity || mantissa == mantissa_mask);
+    if (is_special) {
+        return float_of_bits(sign | 0x7f800000u | (mantissa << (23 - mantissa_bits)));
+    }
+    if (exponent == 0) {
+        /* zero or subnormal: mantissa * 2^(1 - bias - mantissa_bits), exact in float */
+        float magnitude = (float)mantissa * float_of_bits((127 + 1 - bias - mantissa_bits) << 23);
+        return sign ? -magnitude : magnitude;
+    }
+    return float_of_bits(sign | ((exponent + 127 - bias) << 23) | (mantissa << (23 - mantissa_bits)));
+}
+
+/* Elements are little-endian, as every format here has them, at any alignment. */
+typedef float load_f32_fn(const unsigned char *from);
+typedef bool load_i64_fn(const unsigned char *from, int64_t *out); /* false: it does not fit */
+
+#define DEFINE_F32_OF(name, type)                                                                  \
+    static float f32_of_##name(const unsigned char *from)                                          \
+    {                                                                                              \
+        type value;                                                                                \
+        memcpy(&value, from, sizeof(value));                                                       \
+        return (float)value;                                                                       \
+    }
+#define DEFINE_I64_OF(name, type)                                                                  \
+    static bool i64_of_##name(const unsigned char *from, int64_t *out)                             \
+    {                                                                                              \
+        type value;                                                                                \
+        memcpy(&value, from, sizeof(value));                                                       \
+        *out = (int64_t)value;                                                                     \
+        return true;                                                                               \
+    }
+DEFINE_F32_OF(f64, double)
+DEFINE_F32_OF(f32, float)
+#define DEFINE_BOTH(name, type) DEFINE_F32_OF(name, type) DEFINE_I64_OF(name, type)
+DEFINE_BOTH(i64, int64_t)
+DEFINE_BOTH(i32, int32_t)
+DEFINE_BOTH(i16, int16_t)
+DEFINE_BOTH(i8, int8_t)
+DEFINE_F32_OF(u64, uint64_t)
+DEFINE_BOTH(u32, uint32_t)
+DEFINE_BOTH(u16, uint16_t)
+DEFINE_BOTH(u8, uint8_t)
+
+static bool i64_of_u64(const unsigned char *from, int64_t *out)
+{
+    uint64_t value;
+    memcpy(&value, from, sizeof(value));
+    *out = (int64_t)value;
+    return *out >= 0;
+}
+static float f32_of_f16(const unsigned char *from)
+{
+    uint16_t value;
+    memcpy(&value, from, sizeof(value));
+    return widen(value, 5, 10, true);
+}
+static float f32_of_bf16(const unsigned char *from)
+{
+    uint16_t value;
+    memcpy(&value, from, sizeof(value));
+    return float_of_bits((uint32_t)value << 16);
+}
+static float f32_of_f8_e4m3(const unsigned char *from)
+{
+    return widen(*from, 4, 3, false);
+}
+static float f32_of_f8_e5m2(const unsigned char *from)
+{
+    return widen(*from, 5, 2, true);
+}
+static float f32_of_bool(const unsigned char *from)
+{
+    return *from ? 1.0f : 0.0f;
+}
+static bool i64_of_bool(const unsigned char *from, int64_t *out)
+{
+    *out = *from ? 1 : 0;
+    return true;
+}
+
+static load_f32_fn *const load_f32[CB_STORED_COUNT] = {
+    [CB_STORED_F64] = f32_of_f64,         [CB_STORED_F32] = f32_of_f32,         [CB_STORED_F16] = f32_of_f16,
+    [CB_STORED_BF16] = f32_of_bf16,       [CB_STORED_I64] = f32_of_i64,         [CB_STORED_I32] = f32_of_i32,
+    [CB_STORED_I16] = f32_of_i16,         [CB_STORED_I8] = f32_of_i8,           [CB_STORED_U64] = f32_of_u64,
+    [CB_STORED_U32] = f32_of_u32,         [CB_STORED_U16] = f32_of_u16,         [CB_STORED_U8] = f32_of_u8,
+    [CB_STORED_BOOL] = f32_of_bool,       [CB_STORED_F8_E4M3] = f32_of_f8_e4m3, [CB_STORED_F8_E5M2] = f32_of_f8_e5m2,
+};
+
+static load_i64_fn *const load_i64[CB_STORED_COUNT] = {
+    [CB_STORED_I64] = i64_of_i64, [CB_STORED_I32] = i64_of_i32, [CB_STORED_I16] = i64_of_i16,
+    [CB_STORED_I8] = i64_of_i8,   [CB_STORED_U64] = i64_of_u64, [CB_STORED_U32] = i64_of_u32,
+    [CB_STORED_U16] = i64_of_u16, [CB_STORED_U8] = i64_of_u8,   [CB_STORED_BOOL] = i64_of_bool,
+};
+
+/* ---- storages ---------------------------------------------------------------------------------------------------- */
+
+static enum cb_status read_member(struct cb_tensor_file *file, const struct cb__storage *storage, unsigned char *data,
+                                  struct cb_diag *diag)
+{
+    const char *why = NULL;
+    unsigned char beyond;
+    zip_file_t *member = zip_fopen_index(file->zip, storage->zip_index, 0);
+    if (!member) {
+        why = zip_strerror(file->zip);
+    } else if (zip_fread(member, data, storage->bytes) != (zip_int64_t)storage->bytes) {
+        why = "it ends too early";
+    } else if (zip_fread(member, &beyond, 1) != 0) { /* libzip checks the CRC when it reaches the end */
+        why = zip_error_code_zip(zip_file_get_error(member)) ? zip_file_strerror(member) : "it goes on too long";
+    }
+    enum cb_status status =
+        why ? cb_fail(diag, CB_FORMAT, NULL, "storage `%s` in `%s` is damaged: %s", storage->key, file->path, why) : CB_OK;
+    if (member) {
+        zip_fclose(member);
+    }
+    return status;
+}
+
+enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage, const unsigned char **out_data,
+                                unsigned char **out_temporary, struct cb_diag *diag)
+{
+    *out_temporary = NULL;
+    if (storage->data) {
+        *out_data = storage->data;
+        return CB_OK;
+    }
+    unsigned char *data = malloc(storage->bytes ? storage->bytes : 1);
+    if (!data) {
+        return cb_fail(diag, CB_MEMORY, NULL, "no memory for %llu bytes of `%s`", (unsigned long long)storage->bytes,
+                       file->path);
+    }
+    enum cb_status status = read_member(file, storage, data, diag);
+    if (status != CB_OK) {
+        free(data);
+        return status;
+    }
+    if (storage->users > 1) {
+        storage->held = data;
+        storage->data = data;
+    } else {
+        *out_temporary = data;
+    }
+    *out_data = data;
+    return CB_OK;
+}
+
+/* ---- views ------------------------------------------------------------------------------------------------------- */
+
+/* A view without dims of 1 and with neighbours merged where one stride continues the other. */
+struct view {
+    uint32_t rank;
+    int64_t dims[CB_MAX_RANK];
+    int64_t strides[CB_MAX_RANK];
+};
+
+static struct view simplify(const struct cb_tensor_entry *entry)
+{
+    struct view view = {0};
+    for (uint32_t i = 0; i < entry->rank; i++) {
+        if (entry->dims[i] == 1) {
+            continue;
+        }
+        uint32_t last = view.rank - 1;
+        if (view.rank > 0 && view.strides[last] == entry->strides[i] * entry->dims[i]) {
+            view.dims[last] *= entry->dims[i];
+            view.strides[last] = entry->strides[i];
+        } else {
+            view.dims[view.rank] = entry->dims[i];
+            view.strides[view.rank] = entry->strides[i];
+            view.rank++;
+        }
+    }
+    if (view.rank == 0) {
+        view.rank = 1;
+        view.dims[0] = 1;
+        view.strides[0] = 1;
+    }
+    return view;
+}
+
+struct reading {
+    struct view view;
+    const unsigned char *data; /* of element 0 */
+    enum cb_stored type;
+    uint32_t size;
+    float *reals;      /* one of the two */
+    int64_t *integers;
+    bool does_not_fit; /* an integer left int64 */
+};
+
+static void read_run(struct reading *r, const unsigned char *from, int64_t stride, int64_t count, uint64_t to)
+{
+    if (r->integers) {
+        for (int64_t i = 0; i < count; i++) {
+            r->does_not_fit |= !load_i64[r->type](from + i * stride * r->size, &r->integers[to + (uint64_t)i]);
+        }
+    } else if (r->type == CB_STORED_F32 && stride == 1) {
+        memcpy(r->reals + to, from, (size_t)count * sizeof(float));
+    } else if (r->type == CB_STORED_F32) {
+        for (int64_t i = 0; i < count; i++) {
+            memcpy(&r->reals[to + (uint64_t)i], from + i * stride * (int64_t)sizeof(float), sizeof(float));
+        }
+    } else {
+        for (int64_t i = 0; i < count; i++) {
+            r->reals[to + (uint64_t)i] = load_f32[r->type](from + i * stride * r->size);
+        }
+    }
+}
+
+/* The last two dims in squares, so that a transpose reads and writes whole cache lines. */
+static void read_plane(struct reading *r, const unsigned char *from, uint64_t to)
+{
+    enum { SIDE = 32 };
+    uint32_t column = r->view.rank - 1;
+    int64_t rows = r->view.rank > 1 ? r->view.dims[column - 1] : 1;
+    int64_t row_stride = r->view.rank > 1 ? r->view.strides[column - 1] : 0;
+    int64_t columns = r->view.dims[column];
+    int64_t column_stride = r->view.strides[column];
+    if (column_stride <= row_stride || rows == 1) {
+        for (int64_t i = 0; i < rows; i++) {
+            read_run(r, from + i * row_stride * r->size, column_stride, columns, to + (uint64_t)(i * columns));
+        }
+        return;
+    }
+    for (int64_t j = 0; j < columns; j += SIDE) {
+        int64_t width = columns - j < SIDE ? columns - j : SIDE;
+        for (int64_t i = 0; i < rows; i++) {
+            read_run(r, from + (i * row_stride + j * column_stride) * r->size, column_stride, width,
+                     to + (uint64_t)(i * columns + j));
+        }
+    }
+}
+
+static void read_all(struct reading *r)
+{
+    uint32_t outer_rank = r->view.rank > 2 ? r->view.rank - 2 : 0;
+    int64_t index[CB_MAX_RANK] = {0};
+    uint64_t plane = 1;
+    for (uint32_t i = outer_rank; i < r->view.rank; i++) {
+        plane *= (uint64_t)r->view.dims[i];
+    }
+    uint64_t to = 0;
+    for (;;) {
+        int64_t from = 0;
+        for (uint32_t i = 0; i < outer_rank; i++) {
+            from += index[i] * r->view.strides[i];
+        }
+        read_plane(r, r->data + from * r->size, to);
+        to += plane;
+        uint32_t i = outer_rank;
+        while (i > 0 && ++index[i - 1] == r->view.dims[i - 1]) {
+            index[--i] = 0;
+        }
+        if (i == 0) {
+            return;
+        }
+    }
+}
+
+static enum cb_status read_entry(struct cb_tensor_file *file, const struct cb_tensor_entry *entry, struct reading *r,
+                                 struct cb_diag *diag)
+{
+    struct cb__storage *storage = entry->storage < file->storage_count ? &file->storages[entry->storage] : NULL;
+    r->size = cb_stored_bytes(entry->type);
+    if (!storage || r->size == 0 || entry->rank > CB_MAX_RANK || !cb__view_fits(entry, storage->bytes / r->size)) {
+        char dims[192];
+        return cb_fail(diag, CB_INVALID, NULL, "tensor `%s` %s reaches outside its storage in `%s`", entry->name,
+                       cb_format_dims(entry->rank, entry->dims, dims), file->path);
+    }
+    if (entry->count == 0) {
+        return CB_OK;
+    }
+    const unsigned char *data;
+    unsigned char *temporary;
+    CB_TRY(cb__storage_load(file, storage, &data, &temporary, diag));
+    r->data = data + entry->offset * r->size;
+    r->type = entry->type;
+    r->view = simplify(entry);
+    read_all(r);
+    free(temporary);
+    return CB_OK;
+}
+
+enum cb_status cb_tensors_read_f32(struct cb_tensor_file *file, const struct cb_tensor_entry *entry, float *out,
+                                   struct cb_diag *diag)
+{
+    struct reading reading = {.reals = out};
+    return read_entry(file, entry, &reading, diag);
+}
+
+enum cb_status cb_tensors_read_i64(struct cb_tensor_file *file, const struct cb_tensor_entry *entry, int64_t *out,
+                                   struct cb_diag *diag)
+{
+    if (cb_stored_is_real(entry->type)) {
+        return cb_fail(diag, CB_MISMATCH, NULL, "tensor `%s` in `%s` has type %s where integers are wanted", entry->name,
+                       file->path, cb_stored_name(entry->type));
+    }
+    struct reading reading = {.integers = out};
+    CB_TRY(read_entry(file, entry, &reading, diag));
+    if (reading.does_not_fit) {
+        return cb_fail(diag, CB_MISMATCH, NULL, "tensor `%s` in `%s` has values over 2^63", entry->name, file->path);
+    }
+    return CB_OK;
+}
