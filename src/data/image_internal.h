@@ -1,0 +1,39 @@
+/* image_internal.h: between image.c and the decoders. A decoder says why it failed in a struct of its own, not in a
+ * diagnostics list, because many of them run at once in the loader's threads. */
+#ifndef CAMBIUM_DATA_IMAGE_INTERNAL_H
+#define CAMBIUM_DATA_IMAGE_INTERNAL_H
+
+#include "data/image.h"
+
+/* What is wrong with a file, as the second half of a sentence that begins with its name: "is a damaged JPEG picture". */
+struct cb__why {
+    enum cb_status status;
+    char text[320];
+};
+/* Fills `why`; returns false, so that `return cb__fail(...)` reads well. */
+bool cb__fail(struct cb__why *why, enum cb_status status, const char *fmt, ...) CB_PRINTF(3, 4);
+
+/* True when width x height is within the limits; called before memory is taken. */
+bool cb__image_check_size(uint64_t width, uint64_t height, struct cb__why *why);
+/* Takes memory for `out` (size checked first); on failure `out` is untouched. */
+bool cb__image_alloc(struct cb_image *out, uint64_t width, uint64_t height, uint32_t channels, struct cb__why *why);
+
+/* One decoder each. On failure `out` is untouched. */
+bool cb__jpeg_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why);
+bool cb__png_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why);
+bool cb__webp_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why);
+bool cb__heif_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why);
+/* All of them, by content. */
+bool cb__image_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why);
+bool cb__image_read(const char *path, struct cb_image *out, struct cb__why *why);
+/* Brings a picture to what a network takes. `contract` is cb_contract's shape, resize, filter and crop_fraction. */
+struct cb_contract;
+bool cb__image_to_contract(const struct cb_image *image, const struct cb_contract *contract,
+                           struct cb_colour background, uint8_t *out, struct cb__why *why);
+
+/* The orientation (1 to 8) that a TIFF block of EXIF data holds; 1 when there is none or it makes no sense. */
+int cb__exif_orientation(const uint8_t *tiff, size_t bytes);
+/* Turns and mirrors the picture so that it is upright. Orientation 1 does nothing. */
+bool cb__image_orient(struct cb_image *image, int orientation, struct cb__why *why);
+
+#endif
