@@ -115,16 +115,16 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
         return CB_OK;
     }
     struct cb__epilogue epilogue = {epilogue_header, epilogue_args, epilogue_arg_count};
-    bool is_fused = epilogue_header && epilogue_header[0];
-    switch (form) {
-    case CB_GEMM_TILE:
-    case CB_GEMM_CLBLAST:
-    case CB_GEMM_GROUP:
+    if (form == CB_GEMM_AUTO) {
+        form = device->facts.caps & CB_CAP_TILE ? CB_GEMM_TILE
+               : device->facts.caps & CB_CAP_GROUP ? CB_GEMM_GROUP
+                                                   : CB_GEMM_PLAIN;
+    }
+    if (form == CB_GEMM_TILE) {
+        return cb__gemm_tile(device, gemm, &epilogue, diag);
+    }
+    if (form == CB_GEMM_GROUP) {
         return run_strided(device, gemm, true, &epilogue, diag);
-    case CB_GEMM_PLAIN:
-    case CB_GEMM_AUTO:
-        (void)is_fused;
-        break;
     }
     return run_strided(device, gemm, false, &epilogue, diag);
 }

@@ -147,4 +147,10 @@ enum cb_status cb__gemm_launch(struct cb_device *device, struct cb_kernel *kerne
                                struct cb_diag *diag);
 void cb__gemm_release(struct cb_device *device);
 
+/* ---- gemm_tile.c ---- */
+
+/* The register-tiled form; needs no CB_CAP_TILE, which is what a trial calls it to find out. */
+enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *gemm, const struct cb__epilogue *epilogue,
+                             struct cb_diag *diag);
+
 #endif

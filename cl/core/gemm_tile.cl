@@ -1,0 +1,168 @@
+/* gemm_tile.cl: the matrix product in register tiles, for processors: y[m,n] = epilogue(op(a)[m,k] op(b)[k,n] (+ y)).
+ *
+ * The order of every sum is the one of gemm.cl. A work-item (work-groups of one) makes tiles of CB_ROWS x 32 outputs: two
+ * float16 a row, all sums in registers; 12 rows need 24 of AVX-512's 32 registers for sums. b is read 32 neighbours at a
+ * time, from the matrix itself or from packed panels; a one element at a time, as a broadcast, in one of three layouts:
+ *   CB_A 0   rows:    op(a)[i,p] = a[a0 + i * lda + p]
+ *   CB_A 1   columns: op(a)[i,p] = a[a0 + p * lda + i]    (a is transposed)
+ *   CB_A 2   packed:  panels of CB_ROWS rows, [ceil(m/ROWS)][k][ROWS], by gemm_pack_a
+ * b:  panel q (columns 32 q to 32 q + 31) begins at b0 + q * b_panel, its rows are ldb apart: the matrix itself is
+ *     b_panel = 32, ldb = n; packed panels [ceil(n/32)][k][32] are b_panel = 32 * k, ldb = 32.
+ *
+ * A last tile that does not fit is moved back inside and stores only what no other tile does (m >= CB_ROWS is required
+ * unless a is packed). The last panel may read past its row into the next one; from row `safe` of b on that would leave
+ * the matrix, so these few are read element by element.
+ *
+ * Order of work: panels in blocks of `block` that stay in the second-level cache; within a block row tiles one after the
+ * other. global = ceil(panels / block) * row tiles, x chunks with CB_SPLIT.
+ *   CB_SPLIT   chunk first_chunk + c of k (dimension 1) stores its bare sum to y[y0 + c * m * n + ...]; gemm_reduce adds
+ *              them up.
+ */
+#include "cambium.clh"
+#include "epilogue.clh"
+
+#ifndef CB_ROWS
+#define CB_ROWS 12
+#endif
+#ifndef CB_A
+#define CB_A 0
+#endif
+
+#if CB_A == 0
+#define A_AT(r, p) ap[(r)*lda + (p)]
+#elif CB_A == 1
+#define A_AT(r, p) ap[(p)*lda + (r)]
+#else
+#define A_AT(r, p) ap[(p)*CB_ROWS + (r)]
+#endif
+
+/* Up to 16 elements; lanes from `count` on are zero. */
+float16 load_some(const __global float *p, int count)
+{
+    float lanes[16];
+    for (int i = 0; i < 16; i++) {
+        lanes[i] = i < count ? p[i] : 0.0f;
+    }
+    return vload16(0, lanes);
+}
+
+/* One 16-wide piece of a row: y = value (+ y), through the epilogue when it is the last. */
+void store_piece(__global float *y, long index, float16 value, int channel, int count, int add,
+                 int last CB_EPILOGUE_PARAMS)
+{
+    if (count >= 16) {
+        if (add) {
+            value = vload16(0, y + index) + value;
+        }
+        if (last) {
+            CB_STORE16(y, index, value, channel);
+        } else {
+            vstore16(value, 0, y + index);
+        }
+        return;
+    }
+    float lanes[16];
+    vstore16(value, 0, lanes);
+    for (int i = 0; i < count; i++) {
+        float one = add ? y[index + i] + lanes[i] : lanes[i];
+        if (last) {
+            CB_STORE(y, index + i, one, channel + i);
+        } else {
+            y[index + i] = one;
+        }
+    }
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+gemm_tile(__global float *y, const __global float *a, const __global float *b, long y0, long a0, long b0, int m, int n,
+          int k, long lda, long ldb, long b_panel, int safe, int block, int chunk, int first_chunk,
+          int accumulate CB_EPILOGUE_PARAMS)
+{
+    int row_tiles = (m + CB_ROWS - 1) / CB_ROWS, panels = (n + 31) / 32;
+    int id = get_global_id(0);
+    int tile = id % row_tiles, first_panel = id / row_tiles * block;
+    int last_panel = min(panels, first_panel + block);
+    int new_row = tile * CB_ROWS;
+#if CB_A == 2
+    int row = new_row;
+    const __global float *ap = a + a0 + (long)row * k;
+#else
+    int row = min(new_row, m - CB_ROWS);
+    const __global float *ap = a + a0 + row * (CB_A == 0 ? lda : 1);
+#endif
+    int rows = min(CB_ROWS, m - row);
+#ifdef CB_SPLIT
+    int k_begin = (first_chunk + get_global_id(1)) * chunk, k_end = min(k, k_begin + chunk);
+    y0 += get_global_id(1) * (long)m * n;
+#else
+    int k_begin = 0, k_end = k;
+#endif
+    for (int q = first_panel; q < last_panel; q++) {
+        const __global float *bp = b + b0 + q * b_panel;
+        int columns = min(32, n - q * 32);
+        int limit = q == panels - 1 ? safe : k;
+        for (int begin = k_begin; begin < k_end; begin += chunk) {
+            int end = min(k_end, begin + chunk), wide_end = min(end, max(begin, limit));
+            float16 out[CB_ROWS][2];
+            if (columns > 16) {
+                float16 sum[CB_ROWS][2];
+#pragma unroll
+                for (int r = 0; r < CB_ROWS; r++) {
+                    sum[r][0] = sum[r][1] = 0.0f;
+                }
+                for (int p = begin; p < wide_end; p++) {
+                    float16 b_low = vload16(0, bp + p * ldb), b_high = vload16(1, bp + p * ldb);
+#pragma unroll
+                    for (int r = 0; r < CB_ROWS; r++) {
+                        float16 av = (float16)(A_AT(r, p));
+                        sum[r][0] = CB_FMA(av, b_low, sum[r][0]);
+                        sum[r][1] = CB_FMA(av, b_high, sum[r][1]);
+                    }
+                }
+#pragma unroll
+                for (int r = 0; r < CB_ROWS; r++) {
+                    out[r][0] = sum[r][0];
+                    out[r][1] = sum[r][1];
+                }
+            } else {
+                float16 sum[CB_ROWS];
+#pragma unroll
+                for (int r = 0; r < CB_ROWS; r++) {
+                    sum[r] = 0.0f;
+                }
+                for (int p = begin; p < wide_end; p++) {
+                    float16 b_low = vload16(0, bp + p * ldb);
+#pragma unroll
+                    for (int r = 0; r < CB_ROWS; r++) {
+                        sum[r] = CB_FMA((float16)(A_AT(r, p)), b_low, sum[r]);
+                    }
+                }
+#pragma unroll
+                for (int r = 0; r < CB_ROWS; r++) {
+                    out[r][0] = sum[r];
+                    out[r][1] = 0.0f;
+                }
+            }
+            for (int p = wide_end; p < end; p++) {
+                float16 b_low = load_some(bp + p * ldb, columns), b_high = load_some(bp + p * ldb + 16, columns - 16);
+                for (int r = 0; r < CB_ROWS; r++) {
+                    float16 av = (float16)(A_AT(r, p));
+                    out[r][0] = CB_FMA(av, b_low, out[r][0]);
+                    out[r][1] = CB_FMA(av, b_high, out[r][1]);
+                }
+            }
+#ifdef CB_SPLIT
+            int add = 0, last = 0;
+#else
+            int add = begin > 0 || accumulate, last = end == k_end;
+#endif
+            for (int r = new_row - row; r < rows; r++) {
+                long index = y0 + (long)(row + r) * n + q * 32;
+                store_piece(y, index, out[r][0], q * 32, columns, add, last CB_EPILOGUE_ARGS);
+                if (columns > 16) {
+                    store_piece(y, index + 16, out[r][1], q * 32 + 16, columns - 16, add, last CB_EPILOGUE_ARGS);
+                }
+            }
+        }
+    }
+}
