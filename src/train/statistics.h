@@ -42,7 +42,7 @@ double cb_mcnemar_exact(uint64_t only_a, uint64_t only_b);
 struct cb_comparison {
     double difference;           /* mean score of A minus that of B */
     struct cb_interval interval; /* of the difference, percentiles of the resamples */
-    double p;                    /* two-sided: twice the smaller share of resamples on one side of zero */
+    double p;                    /* two-sided: twice the smaller share of resamples on one side of zero, the sample counted too */
 };
 /* Two ways of training, `seeds` runs each, on the same `count` samples: a and b are scores [seeds, count] (1 right, 0
  * wrong, or any value of a sample). Resamples samples and seeds together, keeping A and B paired in both (Efron and
