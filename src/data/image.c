@@ -212,8 +212,7 @@ static uint8_t blend(uint32_t alpha, uint32_t below, uint32_t above)
     return (uint8_t)(((sum >> 8) + sum) >> 8);
 }
 
-/* ITU-R 601-2 luma as Pillow's L24 computes it. */
-static uint8_t luma(const uint8_t *rgb)
+uint8_t cb__luma(const uint8_t *rgb)
 {
     return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
 }
@@ -241,7 +240,7 @@ bool cb_image_convert(struct cb_image *image, uint32_t channels, struct cb_colou
             memcpy(rgb, from, 3);
         }
         if (channels == 1) {
-            to[i] = luma(rgb);
+            to[i] = cb__luma(rgb);
         } else {
             memcpy(to + i * channels, rgb, 3);
         }

@@ -4,6 +4,7 @@
 #define CAMBIUM_DATA_IMAGE_INTERNAL_H
 
 #include "data/image.h"
+#include "data/resize.h"
 
 /* What is wrong with a file, as the second half of a sentence that begins with its name: "is a damaged JPEG picture". */
 struct cb__why {
@@ -26,10 +27,15 @@ bool cb__heif_decode(const uint8_t *data, size_t bytes, struct cb_image *out, st
 /* All of them, by content. */
 bool cb__image_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why);
 bool cb__image_read(const char *path, struct cb_image *out, struct cb__why *why);
-/* Brings a picture to what a network takes. `contract` is cb_contract's shape, resize, filter and crop_fraction. */
-struct cb_contract;
+/* cb_image_resize; the sizes are not 0. */
+bool cb__image_resize(const struct cb_image *in, const struct cb_box *box, uint32_t width, uint32_t height,
+                      enum cb_filter filter, struct cb_image *out, struct cb__why *why);
+/* Brings a picture to what a network takes: a contract of modality image with 1 or 3 channels. */
 bool cb__image_to_contract(const struct cb_image *image, const struct cb_contract *contract,
                            struct cb_colour background, uint8_t *out, struct cb__why *why);
+
+/* ITU-R 601-2 luma of one RGB pixel, as Pillow's L24 computes it. */
+uint8_t cb__luma(const uint8_t *rgb);
 
 /* The orientation (1 to 8) that a TIFF block of EXIF data holds; 1 when there is none or it makes no sense. */
 int cb__exif_orientation(const uint8_t *tiff, size_t bytes);

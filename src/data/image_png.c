@@ -15,6 +15,7 @@ struct reader {
     const uint8_t *data;
     size_t bytes, at;
     struct cb__why *why;
+    const char *complaint; /* before libpng's words */
 };
 
 static void on_read(png_structp png, png_bytep to, size_t bytes)
@@ -30,7 +31,7 @@ static void on_read(png_structp png, png_bytep to, size_t bytes)
 static void on_error(png_structp png, png_const_charp text)
 {
     struct reader *reader = png_get_error_ptr(png);
-    cb__fail(reader->why, CB_FORMAT, "is a damaged PNG picture: %s", text);
+    cb__fail(reader->why, CB_FORMAT, "%s: %s", reader->complaint, text);
     png_longjmp(png, 1);
 }
 
@@ -124,7 +125,7 @@ static bool try_decode(struct work *work, struct reader *reader, struct cb__why 
 
 bool cb__png_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why)
 {
-    struct reader reader = {data, bytes, 0, why};
+    struct reader reader = {data, bytes, 0, why, "is a damaged PNG picture"};
     struct work work = {.orientation = 1};
     bool ok = try_decode(&work, &reader, why);
     png_destroy_read_struct(&work.png, &work.info, NULL);
@@ -168,10 +169,10 @@ static bool try_write(png_structp png, png_infop info, FILE *stream, const struc
 
 static bool write_png(FILE *stream, const struct cb_image *image, struct cb__why *why)
 {
-    struct reader reader = {.why = why};
+    struct reader reader = {.why = why, .complaint = "cannot be written"};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool ok = info ? try_write(png, info, stream, image) : cb__fail(why, CB_MEMORY, "out of memory");
+    bool ok = info ? try_write(png, info, stream, image) : cb__fail(why, CB_MEMORY, "cannot be written: out of memory");
     png_destroy_write_struct(&png, &info);
     return ok;
 }
@@ -187,7 +188,7 @@ enum cb_status cb_image_write_png(const char *path, const struct cb_image *image
     struct cb__why why;
     if (!write_png(file.stream, image, &why)) {
         cb_atomic_abandon(&file);
-        return cb_fail(diag, CB_IO, NULL, "`%s` cannot be written: %s", path, why.text);
+        return cb_fail(diag, CB_IO, NULL, "`%s` %s", path, why.text);
     }
     return cb_atomic_commit(&file, diag);
 }
