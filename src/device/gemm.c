@@ -120,7 +120,7 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
                : device->facts.caps & CB_CAP_GROUP ? CB_GEMM_GROUP
                                                    : CB_GEMM_PLAIN;
     }
-    if (form == CB_GEMM_TILE) {
+    if (form == CB_GEMM_TILE && gemm->k > 0) {
         return cb__gemm_tile(device, gemm, &epilogue, diag);
     }
     if (form == CB_GEMM_GROUP) {

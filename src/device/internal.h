@@ -36,6 +36,7 @@ struct cb__program {
     uint64_t hash; /* of the next three */
     const char *header, *path, *defines;
     struct cb_kernel *kernels;
+    const char *unsaved; /* where its binary is to be kept when the device is closed; else NULL */
     struct cb__program *next;
 };
 
@@ -56,10 +57,12 @@ struct cb_device {
     struct cb_device_facts facts;
     const char *key;
     const char *tile_reason; /* why CB_CAP_TILE is set or not, a sentence without full stop */
+    bool fast_fma;           /* fma() is one instruction */
     char *kernel_cache;      /* folder of binaries, NULL when there is none */
     uint64_t memory_limit;   /* bytes that Cambium may allocate here */
     uint64_t bytes_now, bytes_peak;
     struct cb__program *programs;
+    double opened_at; /* cb_clock_seconds */
     bool profiling;
     struct cb__pending pending[CB__PENDING_MAX];
     size_t pending_count;

@@ -26,6 +26,21 @@ static uint64_t cpu_l2_bytes(void)
     return stated > 0 ? (uint64_t)stated : 512u << 10;
 }
 
+/* fma() that is one instruction, not a call of a hundred. */
+static bool has_fast_fma(const struct cb_device *device)
+{
+    cl_device_fp_config config = 0;
+    if (clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof(config), &config, NULL) != CL_SUCCESS ||
+        (config & CL_FP_FMA) == 0) {
+        return false;
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    return !device->info.is_cpu || __builtin_cpu_supports("fma");
+#else
+    return true;
+#endif
+}
+
 static void read_facts(struct cb_device *device)
 {
     struct cb_device_facts *facts = &device->facts;
@@ -154,9 +169,11 @@ enum cb_status cb__device_open_candidate(const struct cb__candidate *candidate, 
     device->id = candidate->id;
     device->info = candidate->info;
     device->tile_reason = "";
+    device->opened_at = cb_clock_seconds();
     const char *profile = getenv("CAMBIUM_PROFILE");
     device->profiling = profile && profile[0] && strcmp(profile, "0") != 0;
     read_facts(device);
+    device->fast_fma = has_fast_fma(device);
     set_caps(device, device->info.caps & ~(uint32_t)CB_CAP_TILE);
 
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)candidate->platform, 0};

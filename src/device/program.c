@@ -2,9 +2,13 @@
  *
  * Within a device, a program is built once for each (header, path, defines). Across processes, its binary is kept in the
  * user's cache, CACHE/kernels/KEY.bin, where KEY is the SHA-256 of the whole expanded text, the build options and the
- * device's key. A file is a line of magic, a line with the SHA-256 of what follows, and the driver's binary. Writing is
+ * device. A file is a line of magic, a line with the SHA-256 of what follows, and the driver's binary. Writing is
  * atomic, so processes may share the folder; an entry that is damaged, or that the driver no longer takes, is built
- * again from source and replaced. */
+ * again from source and replaced.
+ *
+ * PoCL compiles every kernel of a program once more, for any work-group size, before it hands out a binary: up to a
+ * second each. There binaries are kept when the device is closed, and only as long as that takes no more than a small
+ * part of the time it was open; what remains is kept by later runs, for which PoCL's own cache serves meanwhile. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,8 +137,13 @@ static enum cb_status build_source(struct cb_device *device, const struct cb_tex
     return CB_OK;
 }
 
+static bool binaries_are_costly(const struct cb_device *device)
+{
+    return strstr(device->info.platform, "Portable Computing Language") != NULL;
+}
+
 static enum cb_status build(struct cb_device *device, const char *header, const char *path, const char *defines,
-                            cl_program *out, struct cb_diag *diag)
+                            struct cb__program *out, struct cb_diag *diag)
 {
     struct cb_arena *scratch = cb_arena_create();
     struct cb_text source = {0};
@@ -143,7 +152,7 @@ static enum cb_status build(struct cb_device *device, const char *header, const 
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory while building `%s`", path);
     }
     const char *standard = strstr(defines, "-cl-std=") ? "" : "-cl-std=CL1.2 ";
-    char *options = cb_arena_printf(scratch, "%s%s", standard, defines);
+    char *options = cb_arena_printf(scratch, "%s%s%s", standard, device->fast_fma ? "-DCB_FAST_FMA " : "", defines);
     if (header[0]) {
         cb_text_addf(&source, "#line 1 \"<generated for %s>\"\n%s\n", cb_path_base(path), header);
     }
@@ -161,9 +170,13 @@ static enum cb_status build(struct cb_device *device, const char *header, const 
             goto free_source;
         }
         device->program_builds++;
-        store_binary(scratch, program, cached);
+        if (!binaries_are_costly(device)) {
+            store_binary(scratch, program, cached);
+        } else if (cached) {
+            out->unsaved = cb_arena_strdup(device->arena, cached);
+        }
     }
-    *out = program;
+    out->handle = program;
 
 free_source:
     cb_text_free(&source);
@@ -202,7 +215,7 @@ static enum cb_status get_program(struct cb_device *device, const char *header, 
     if (!program->header || !program->path || !program->defines) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory while building `%s`", path);
     }
-    CB_TRY(build(device, header, path, defines, &program->handle, diag));
+    CB_TRY(build(device, header, path, defines, program, diag));
     program->next = device->programs;
     device->programs = program;
     *out = program;
@@ -259,8 +272,21 @@ enum cb_status cb_kernel_get(struct cb_device *device, const char *header, const
     return CB_OK;
 }
 
+static void store_unsaved(struct cb_device *device)
+{
+    double now = cb_clock_seconds(), until = now + 0.05 * (now - device->opened_at);
+    for (struct cb__program *program = device->programs; program; program = program->next) {
+        struct cb_arena *scratch = program->unsaved && cb_clock_seconds() < until ? cb_arena_create() : NULL;
+        if (scratch) {
+            store_binary(scratch, program->handle, program->unsaved);
+            cb_arena_destroy(scratch);
+        }
+    }
+}
+
 void cb__programs_release(struct cb_device *device)
 {
+    store_unsaved(device);
     for (struct cb__program *program = device->programs; program; program = program->next) {
         for (struct cb_kernel *kernel = program->kernels; kernel; kernel = kernel->next) {
             clReleaseKernel(kernel->handle);
