@@ -1,0 +1,389 @@
+/* batchnorm.cl: y = (x - mean) scale + shift per channel, scale = w / sqrt(var + epsilon), and its gradients. A tensor is
+ * [rows, C], rows = N H W; w and b are NULL when the layer has none (1 and 0).
+ *
+ * Statistics are taken in two stages, in an order that depends on the shape alone. `stats`: each part (part_rows
+ * neighbouring rows) yields mean and m2 = sum((x - mean)^2), in chunks of 64 rows that are shifted by their first row, so
+ * that squares of the mean never cancel, and merged by Chan's formula (Chan, Golub, LeVeque 1979). `merge`: the parts are
+ * merged in order by the same formula. Backward likewise: `sums` per part, then in order.
+ *
+ * The tile forms give a work-item 64 channels of a part (the last one what is left, up to 127), in vectors of 16. Channels
+ * beyond a multiple of 16 are covered by a vector that ends at the last channel and repeats some: same values, same
+ * work-item. Below 16 channels they go one at a time.
+ *
+ *   parts [2, parts, C]    mean and m2; in backward sum(dy) and sum(dy xhat)
+ *   moments [2, C]         mean and rstd = 1 / sqrt(var + epsilon), kept for backward
+ *   factors [3, C]         forward: mean, scale, shift; backward: scale, mean(dy), rstd mean(dy xhat) (0 in inference)
+ */
+#include "epilogue.clh"
+
+#define CHUNK 64
+#define APPLY_ELEMENTS 16384 /* about so many per work-item of the tile forms that go element by element */
+
+/* Rows and channels [first, end) of a tile work-item. */
+static int last_channel(int block, int C)
+{
+    return block == max(C / 64, 1) - 1 ? C : (block + 1) * 64;
+}
+
+/* ---- statistics ---- */
+
+static float2 stats_one(__global const float *x, long rows, int C)
+{
+    float mean = 0.0f, m2 = 0.0f;
+    for (long done = 0; done < rows; done += CHUNK) {
+        const int n = (int)min((long)CHUNK, rows - done);
+        const float first = x[done * C];
+        float sum = 0.0f, squares = 0.0f;
+        for (int i = 1; i < n; i++) {
+            const float d = x[(done + i) * C] - first;
+            sum += d;
+            squares += d * d;
+        }
+        const float total = (float)(done + n);
+        const float delta = first + sum / (float)n - mean;
+        mean += delta * ((float)n / total);
+        m2 += fmax(squares - sum * sum / (float)n, 0.0f) + delta * delta * ((float)done * ((float)n / total));
+    }
+    return (float2)(mean, m2);
+}
+
+/* The same for 16 * groups channels; groups is a constant after inlining, so that the arrays are registers. */
+static void stats_groups(__global float *out_mean, __global float *out_m2, __global const float *x, long rows, int C,
+                         const int groups)
+{
+    float16 mean[4], m2[4];
+    for (int g = 0; g < groups; g++) {
+        mean[g] = m2[g] = (float16)(0.0f);
+    }
+    for (long done = 0; done < rows; done += CHUNK) {
+        const int n = (int)min((long)CHUNK, rows - done);
+        __global const float *row = x + done * C;
+        float16 first[4], sum[4], squares[4];
+        for (int g = 0; g < groups; g++) {
+            first[g] = vload16(g, row);
+            sum[g] = squares[g] = (float16)(0.0f);
+        }
+        for (int i = 1; i < n; i++) {
+            row += C;
+            for (int g = 0; g < groups; g++) {
+                const float16 d = vload16(g, row) - first[g];
+                sum[g] += d;
+                squares[g] += d * d;
+            }
+        }
+        const float total = (float)(done + n), share = (float)n / total;
+        for (int g = 0; g < groups; g++) {
+            const float16 delta = first[g] + sum[g] / (float)n - mean[g];
+            mean[g] += delta * share;
+            m2[g] += fmax(squares[g] - sum[g] * sum[g] / (float)n, 0.0f) + delta * delta * ((float)done * share);
+        }
+    }
+    for (int g = 0; g < groups; g++) {
+        vstore16(mean[g], g, out_mean);
+        vstore16(m2[g], g, out_m2);
+    }
+}
+
+__kernel void batchnorm_stats(__global float *parts, __global const float *x, long rows, int C, int part_count,
+                              long part_rows)
+{
+    const int c = get_global_id(0), part = get_global_id(1);
+    if (c >= C || part >= part_count) {
+        return;
+    }
+    const long begin = part * part_rows;
+    const float2 s = stats_one(x + begin * C + c, min(part_rows, rows - begin), C);
+    parts[(long)part * C + c] = s.x;
+    parts[((long)part_count + part) * C + c] = s.y;
+}
+
+__kernel void batchnorm_stats_tile(__global float *parts, __global const float *x, long rows, int C, int part_count,
+                                   long part_rows)
+{
+    const int block = get_global_id(0), part = get_global_id(1);
+    if (block >= max(C / 64, 1) || part >= part_count) {
+        return;
+    }
+    const long begin = part * part_rows, n = min(part_rows, rows - begin);
+    const int end = last_channel(block, C);
+    __global float *mean = parts + (long)part * C, *m2 = parts + ((long)part_count + part) * C;
+    x += begin * C;
+    int c = block * 64;
+    for (; c + 64 <= end; c += 64) {
+        stats_groups(mean + c, m2 + c, x + c, n, C, 4);
+    }
+    for (; c + 32 <= end; c += 32) {
+        stats_groups(mean + c, m2 + c, x + c, n, C, 2);
+    }
+    for (; c < end && C >= 16; c += 16) {
+        const int at = min(c, C - 16);
+        stats_groups(mean + at, m2 + at, x + at, n, C, 1);
+    }
+    for (; c < end; c++) {
+        const float2 s = stats_one(x + c, n, C);
+        mean[c] = s.x;
+        m2[c] = s.y;
+    }
+}
+
+/* Training: merges the parts, moves the running statistics (the running variance is the unbiased one; a single row has
+ * none and leaves it) and yields moments and factors. One work-item a channel. */
+__kernel void batchnorm_merge(__global float *moments, __global float *factors, __global float *running_mean,
+                              __global float *running_var, __global const float *parts, __global const float *w,
+                              __global const float *b, long rows, int C, int part_count, long part_rows, float epsilon,
+                              float momentum)
+{
+    const int c = get_global_id(0);
+    if (c >= C) {
+        return;
+    }
+    float mean = 0.0f, m2 = 0.0f;
+    for (int part = 0; part < part_count; part++) {
+        const long before = part * part_rows, n = min(part_rows, rows - before);
+        const float share = (float)n / (float)(before + n);
+        const float delta = parts[(long)part * C + c] - mean;
+        mean += delta * share;
+        m2 += parts[((long)part_count + part) * C + c] + delta * delta * ((float)before * share);
+    }
+    const float rstd = 1.0f / sqrt(m2 / (float)rows + epsilon);
+    running_mean[c] += momentum * (mean - running_mean[c]);
+    if (rows > 1) {
+        running_var[c] += momentum * (m2 / (float)(rows - 1) - running_var[c]);
+    }
+    moments[c] = mean;
+    moments[C + c] = rstd;
+    factors[c] = mean;
+    factors[C + c] = w ? w[c] * rstd : rstd;
+    factors[2 * C + c] = b ? b[c] : 0.0f;
+}
+
+/* Inference: the same from the running statistics. */
+__kernel void batchnorm_running(__global float *moments, __global float *factors, __global const float *running_mean,
+                                __global const float *running_var, __global const float *w, __global const float *b,
+                                int C, float epsilon)
+{
+    const int c = get_global_id(0);
+    if (c >= C) {
+        return;
+    }
+    const float rstd = 1.0f / sqrt(running_var[c] + epsilon);
+    moments[c] = running_mean[c];
+    moments[C + c] = rstd;
+    factors[c] = running_mean[c];
+    factors[C + c] = w ? w[c] * rstd : rstd;
+    factors[2 * C + c] = b ? b[c] : 0.0f;
+}
+
+/* ---- forward ---- */
+
+__kernel void batchnorm_forward(__global float *y, __global const float *x, __global const float *factors, long rows,
+                                int C CB_EPILOGUE_PARAMS)
+{
+    const int c = get_global_id(0);
+    const long row = get_global_id(1);
+    if (c >= C || row >= rows) {
+        return;
+    }
+    const long i = row * C + c;
+    const float v = (x[i] - factors[c]) * factors[C + c] + factors[2 * C + c];
+    CB_STORE(y, i, v, c);
+}
+
+__kernel void batchnorm_forward_tile(__global float *y, __global const float *x, __global const float *factors,
+                                     long rows, int C CB_EPILOGUE_PARAMS)
+{
+    const long item_rows = max(APPLY_ELEMENTS / C, 1);
+    const long begin = get_global_id(0) * item_rows;
+    if (begin >= rows) {
+        return;
+    }
+    const long end = min(begin + item_rows, rows);
+    for (long row = begin; row < end; row++) {
+        const long at = row * C;
+        int c = 0;
+        for (; c + 16 <= C; c += 16) {
+            const float16 centred = vload16(0, x + at + c) - vload16(0, factors + c);
+            const float16 v = centred * vload16(0, factors + C + c) + vload16(0, factors + 2 * C + c);
+            CB_STORE16(y, at + c, v, c);
+        }
+        for (; c < C; c++) {
+            const float v = (x[at + c] - factors[c]) * factors[C + c] + factors[2 * C + c];
+            CB_STORE(y, at + c, v, c);
+        }
+    }
+}
+
+/* ---- backward ---- */
+
+static float2 sums_one(__global const float *dy, __global const float *x, float mean, float rstd, long rows, int C)
+{
+    float sum_g = 0.0f, sum_gx = 0.0f;
+    for (long done = 0; done < rows; done += CHUNK) {
+        const int n = (int)min((long)CHUNK, rows - done);
+        float chunk_g = 0.0f, chunk_gx = 0.0f;
+        for (int i = 0; i < n; i++) {
+            const float g = dy[(done + i) * C];
+            chunk_g += g;
+            chunk_gx += g * (x[(done + i) * C] - mean);
+        }
+        sum_g += chunk_g;
+        sum_gx += chunk_gx;
+    }
+    return (float2)(sum_g, sum_gx * rstd);
+}
+
+static void sums_groups(__global float *out_g, __global float *out_gx, __global const float *dy,
+                        __global const float *x, __global const float *means, __global const float *rstds, long rows,
+                        int C, const int groups)
+{
+    float16 sum_g[4], sum_gx[4], mean[4];
+    for (int g = 0; g < groups; g++) {
+        sum_g[g] = sum_gx[g] = (float16)(0.0f);
+        mean[g] = vload16(g, means);
+    }
+    for (long done = 0; done < rows; done += CHUNK) {
+        const int n = (int)min((long)CHUNK, rows - done);
+        float16 chunk_g[4], chunk_gx[4];
+        for (int g = 0; g < groups; g++) {
+            chunk_g[g] = chunk_gx[g] = (float16)(0.0f);
+        }
+        for (int i = 0; i < n; i++) {
+            for (int g = 0; g < groups; g++) {
+                const float16 d = vload16(g, dy + (done + i) * C);
+                chunk_g[g] += d;
+                chunk_gx[g] += d * (vload16(g, x + (done + i) * C) - mean[g]);
+            }
+        }
+        for (int g = 0; g < groups; g++) {
+            sum_g[g] += chunk_g[g];
+            sum_gx[g] += chunk_gx[g];
+        }
+    }
+    for (int g = 0; g < groups; g++) {
+        vstore16(sum_g[g], g, out_g);
+        vstore16(sum_gx[g] * vload16(g, rstds), g, out_gx);
+    }
+}
+
+__kernel void batchnorm_sums(__global float *parts, __global const float *dy, __global const float *x,
+                             __global const float *moments, long rows, int C, int part_count, long part_rows)
+{
+    const int c = get_global_id(0), part = get_global_id(1);
+    if (c >= C || part >= part_count) {
+        return;
+    }
+    const long begin = part * part_rows;
+    const float2 s = sums_one(dy + begin * C + c, x + begin * C + c, moments[c], moments[C + c],
+                              min(part_rows, rows - begin), C);
+    parts[(long)part * C + c] = s.x;
+    parts[((long)part_count + part) * C + c] = s.y;
+}
+
+__kernel void batchnorm_sums_tile(__global float *parts, __global const float *dy, __global const float *x,
+                                  __global const float *moments, long rows, int C, int part_count, long part_rows)
+{
+    const int block = get_global_id(0), part = get_global_id(1);
+    if (block >= max(C / 64, 1) || part >= part_count) {
+        return;
+    }
+    const long begin = part * part_rows, n = min(part_rows, rows - begin);
+    const int end = last_channel(block, C);
+    __global float *sum_g = parts + (long)part * C, *sum_gx = parts + ((long)part_count + part) * C;
+    __global const float *mean = moments, *rstd = moments + C;
+    dy += begin * C;
+    x += begin * C;
+    int c = block * 64;
+    for (; c + 64 <= end; c += 64) {
+        sums_groups(sum_g + c, sum_gx + c, dy + c, x + c, mean + c, rstd + c, n, C, 4);
+    }
+    for (; c + 32 <= end; c += 32) {
+        sums_groups(sum_g + c, sum_gx + c, dy + c, x + c, mean + c, rstd + c, n, C, 2);
+    }
+    for (; c < end && C >= 16; c += 16) {
+        const int at = min(c, C - 16);
+        sums_groups(sum_g + at, sum_gx + at, dy + at, x + at, mean + at, rstd + at, n, C, 1);
+    }
+    for (; c < end; c++) {
+        const float2 s = sums_one(dy + c, x + c, mean[c], rstd[c], n, C);
+        sum_g[c] = s.x;
+        sum_gx[c] = s.y;
+    }
+}
+
+/* db = sum(dy), dw = sum(dy xhat), and the factors of dx. Without parts (nothing needs the sums) only the scale. */
+__kernel void batchnorm_merge_sums(__global float *factors, __global float *dw, __global float *db,
+                                   __global const float *parts, __global const float *moments, __global const float *w,
+                                   long rows, int C, int part_count, int training, int accumulate_w, int accumulate_b)
+{
+    const int c = get_global_id(0);
+    if (c >= C) {
+        return;
+    }
+    float sum_g = 0.0f, sum_gx = 0.0f;
+    for (int part = 0; part < part_count; part++) {
+        sum_g += parts[(long)part * C + c];
+        sum_gx += parts[((long)part_count + part) * C + c];
+    }
+    if (dw) {
+        dw[c] = accumulate_w ? dw[c] + sum_gx : sum_gx;
+    }
+    if (db) {
+        db[c] = accumulate_b ? db[c] + sum_g : sum_g;
+    }
+    const float rstd = moments[C + c];
+    factors[c] = w ? w[c] * rstd : rstd;
+    factors[C + c] = training ? sum_g / (float)rows : 0.0f;
+    factors[2 * C + c] = training ? rstd * (sum_gx / (float)rows) : 0.0f;
+}
+
+/* Training: dx = scale (dy - mean(dy) - (x - mean) rstd mean(dy xhat)). */
+__kernel void batchnorm_dx(__global float *dx, __global const float *dy, __global const float *x,
+                           __global const float *moments, __global const float *factors, long rows, int C, int training,
+                           int accumulate)
+{
+    const int c = get_global_id(0);
+    const long row = get_global_id(1);
+    if (c >= C || row >= rows) {
+        return;
+    }
+    const long i = row * C + c;
+    float g = dy[i];
+    if (training) {
+        g = (g - factors[C + c]) - (x[i] - moments[c]) * factors[2 * C + c];
+    }
+    g *= factors[c];
+    dx[i] = accumulate ? dx[i] + g : g;
+}
+
+__kernel void batchnorm_dx_tile(__global float *dx, __global const float *dy, __global const float *x,
+                                __global const float *moments, __global const float *factors, long rows, int C,
+                                int training, int accumulate)
+{
+    const long item_rows = max(APPLY_ELEMENTS / C, 1);
+    const long begin = get_global_id(0) * item_rows;
+    if (begin >= rows) {
+        return;
+    }
+    const long end = min(begin + item_rows, rows);
+    for (long row = begin; row < end; row++) {
+        const long at = row * C;
+        int c = 0;
+        for (; c + 16 <= C; c += 16) {
+            float16 g = vload16(0, dy + at + c);
+            if (training) {
+                const float16 centred = vload16(0, x + at + c) - vload16(0, moments + c);
+                g = (g - vload16(0, factors + C + c)) - centred * vload16(0, factors + 2 * C + c);
+            }
+            g *= vload16(0, factors + c);
+            vstore16(accumulate ? vload16(0, dx + at + c) + g : g, 0, dx + at + c);
+        }
+        for (; c < C; c++) {
+            float g = dy[at + c];
+            if (training) {
+                g = (g - factors[C + c]) - (x[at + c] - moments[c]) * factors[2 * C + c];
+            }
+            g *= factors[c];
+            dx[at + c] = accumulate ? dx[at + c] + g : g;
+        }
+    }
+}
