@@ -98,7 +98,7 @@ static bool read_channels(const struct cb_value *value, const char *key, int64_t
     snprintf(what, sizeof what, "`%s`", key);
     bool list = value->kind == CB_KIND_LIST;
     size_t count = list ? value->as.list.count : 1;
-    if (list && count != 1 && (int64_t)count != channels) {
+    if (list && count != 1 && ((int64_t)count != channels || count > CB_MAX_CHANNELS)) {
         cb_fail(diag, CB_MISMATCH, &value->at, "`%s` has %zu numbers, but `shape` has %lld channel%s: give one, or one "
                 "for each channel", key, count, (long long)channels, channels == 1 ? "" : "s");
         return false;

@@ -5,7 +5,8 @@
 #include "device/device.h"
 #include "graph/network.h"
 
-struct cb_step_pass; /* plan.h: a pass with its chosen variant */
+struct cb_step;      /* step.h */
+struct cb_step_pass; /* step.h: a pass with its chosen variant */
 
 struct cb_core {
     const struct cb_network *net;
@@ -13,7 +14,8 @@ struct cb_core {
     struct cb_diag *diag;
     struct cb_inference *inference; /* during [check], else NULL */
     struct cb_device *device;       /* from [device] on */
-    struct cb_step_pass *pass;         /* the variant that prepares or runs */
+    struct cb_step_pass *pass;      /* the variant that prepares or runs */
+    struct cb_step *step;           /* whose pass it is */
     struct cb_arena *arena;         /* of the plan */
 };
 

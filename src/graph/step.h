@@ -1,0 +1,117 @@
+/* step.h: the parts of a plan. Private to src/graph. */
+#ifndef CAMBIUM_GRAPH_STEP_H
+#define CAMBIUM_GRAPH_STEP_H
+
+#include "graph/core.h"
+#include "graph/plan.h"
+#include "graph/store.h"
+
+#define CB_MAX_PASS_TENSORS 32
+#define CB_PASS_COUNT 5
+
+/* One pass of one layer with its chosen variant. */
+struct cb_step_pass {
+    const struct cb_variant *variant; /* NULL: the layer has no such pass, or it is not needed */
+    struct cb_kernel *kernels[CB_MAX_PASS_TENSORS];
+    struct cb_tensor *workspace[CB_MAX_PASS_TENSORS], *derived[CB_MAX_PASS_TENSORS];
+    uint32_t kernel_count, workspace_count, derived_count;
+    void *self;
+    bool takes_chain; /* forward of an EPILOGUE variant with something fused */
+};
+
+/* A layer fused into the store of the step's own layer. */
+enum cb_op_kind { CB_OP_AFFINE, CB_OP_SUM, CB_OP_POINTWISE };
+struct cb_op {
+    enum cb_op_kind kind;
+    uint32_t node;
+    uint32_t in, out;                /* wires of the chain before and after it */
+    uint32_t other;                  /* SUM: the wire that is added, and its value */
+    const struct cb_tensor *other_tensor;
+    bool folded;                     /* AFFINE: the scale is in the step's params, only the shift is left */
+    struct cb_tensor scale, shift;   /* AFFINE: [C] */
+    float options[16];               /* POINTWISE */
+    uint32_t option_count;
+    struct cb_kernel *backward;      /* POINTWISE, AFFINE */
+};
+
+struct cb_step {
+    uint32_t node;
+    bool is_copy;  /* a pointwise layer that found no producer to be fused into: reads x, stores through its own chain */
+    bool is_view;
+    struct cb_instance in;
+    struct cb_core core;
+    struct cb_tensor *x[64], *y[64], *dy[64], *dx[64];
+    struct cb_tensor **params, **state, **dw;
+    struct cb_tensor *saved[16];
+    struct cb_tensor saved_tensors[16];
+    struct cb_step_pass passes[CB_PASS_COUNT];
+    struct cb_op *ops;
+    uint32_t op_count;
+    uint32_t final_wire;        /* wire of y[0] after the chain */
+    struct cb_tensor *folded;   /* copies of params with an affine folded in; NULL when none */
+    char *chain_header;         /* generated text before the kernels of an EPILOGUE variant; NULL: nothing fused */
+    struct cb_kernel *copy_kernel;
+    char *variant_text;
+};
+
+enum cb_bop_kind { CB_BOP_LAYER, CB_BOP_POINTWISE, CB_BOP_AFFINE, CB_BOP_SUM };
+/* One part of backward: reads the gradient of `out`, writes or adds to those of its inputs. */
+struct cb_bop {
+    enum cb_bop_kind kind;
+    struct cb_step *step;
+    struct cb_op *op; /* all but LAYER */
+    uint32_t dx_accumulate;
+    bool wants[64];  /* LAYER: per input; SUM: [0] the chain, [1] the other */
+    bool in_place;   /* the chain's gradient is the same memory before and after */
+};
+
+struct cb_plan {
+    struct cb_arena *arena;
+    struct cb_network *net;
+    struct cb_store *store;
+    struct cb_device *device;
+    struct cb_plan_request request;
+    struct cb_inference *inferred; /* per node of the network */
+    bool *runs;                    /* per node */
+    bool *is_output;               /* per wire */
+    bool *is_input;
+    uint32_t *consumers;           /* per wire: layers of the plan that read it */
+    bool *wants_gradient;          /* per wire */
+    struct cb_tensor *values;      /* per wire */
+    struct cb_tensor *gradients;
+    uint32_t *inputs;
+    uint32_t input_count;
+    struct cb_step *steps;
+    uint32_t step_count;
+    struct cb_bop *bops;
+    uint32_t bop_count;
+    struct cb_tensor sample_ids;
+    struct cb_kernel *sum_backward;
+    struct cb_buffer **slabs;
+    uint32_t slab_count;
+    struct cb_buffer **owned; /* every other buffer that is destroyed with the plan */
+    uint32_t owned_count, owned_capacity;
+    uint64_t bytes;
+    uint64_t version; /* of the store when params were derived last; 0: never */
+    int64_t n;        /* rows of the latest run */
+};
+
+/* fuse.c: decides the chain of each step and writes its text. */
+enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *fused_nodes, struct cb_diag *diag);
+enum cb_status cb__plan_chain_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag);
+/* The kernel of a pointwise layer's backward: dx (+)= dy * NAME_df(x or y). */
+enum cb_status cb__plan_pointwise_backward(struct cb_plan *plan, struct cb_op *op, struct cb_diag *diag);
+/* Arguments that the parameters of the chain header ask for; returns their number (at most 64). */
+uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[64]);
+
+/* bind.c: lifetimes, memory, buffers. */
+enum cb_status cb__plan_bind(struct cb_plan *plan, struct cb_diag *diag);
+enum cb_status cb__plan_own(struct cb_plan *plan, uint64_t bytes, struct cb_buffer **out, struct cb_diag *diag);
+
+/* run.c: derived params and affine vectors after params changed. */
+enum cb_status cb__plan_refresh(struct cb_plan *plan, struct cb_diag *diag);
+/* Puts a pass of a step under its instance, so that the plugin sees its kernels and tensors. */
+void cb__step_enter(struct cb_step *step, uint32_t pass, struct cb_diag *diag);
+void cb__step_leave(struct cb_step *step, uint32_t pass);
+
+#endif
