@@ -75,6 +75,9 @@ char *cb_kernel_path(struct cb_arena *arena, const char *source, const char *bes
 enum cb_status cb_kernel_launch(struct cb_device *device, struct cb_kernel *kernel, const struct cb_grid *grid,
                                 const struct cb_arg *args, uint32_t arg_count, struct cb_diag *diag);
 
+/* How many arguments the kernel declares. */
+uint32_t cb_kernel_arg_count(const struct cb_kernel *kernel);
+
 /* ---- matrix product ---- */
 
 /* See struct cb_gemm in layer.h. Chooses: our register-tiled kernels on CPU-class devices, CLBlast on others where it was

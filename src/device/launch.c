@@ -199,3 +199,8 @@ void cb_device_profile_report(struct cb_device *device, struct cb_text *out)
     cb_text_addf(out, "%-36s %10s %12.6f\n", "total", "", total);
     free(list);
 }
+
+uint32_t cb_kernel_arg_count(const struct cb_kernel *kernel)
+{
+    return kernel->arg_count;
+}
