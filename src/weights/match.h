@@ -1,0 +1,99 @@
+/* match.h: putting the tensors of a weights file onto the params of a network, without knowing the network.
+ *
+ * The caller lists what its network wants (struct cb_wanted) and how other frameworks call its layers (struct
+ * cb_name_map). A tensor is looked for under these names, in this order:
+ *   1. the mapped layer + "." + the foreign param name     "_conv_stem.weight"
+ *   2. where the map says nothing of the layer, our layer + "." + the foreign param name   "stem.conv.weight"
+ *   3. our own name                                        "stem.conv.w"
+ * (3 comes first, and is all there is, when the file's metadata says `format: cambium`). Names 1 and 2 mean the foreign
+ * layout, name 3 means ours. When every tensor of the file begins with `module.` or `_orig_mod.` (DataParallel,
+ * torch.compile), that is left off.
+ *
+ * Layouts (ours <- foreign): FILTER [KH,KW,C,K] <- [K,C,KH,KW], and so for any number of spatial dims; MATRIX [C,K] <-
+ * [K,C]; a dense layer and a filter that covers its whole input (1x1 behind a global pooling, HxW behind a flatten) may
+ * stand for each other; VECTOR and TABLE as they are. */
+#ifndef CAMBIUM_WEIGHTS_MATCH_H
+#define CAMBIUM_WEIGHTS_MATCH_H
+
+#include "base/value.h"
+#include "weights/tensors.h"
+
+enum cb_match {
+    CB_MATCH_MISSING = 0, /* the file has nothing for it; `out` is untouched */
+    CB_MATCH_KEPT,        /* `out` was filled */
+    CB_MATCH_REPLACED,    /* it belongs to a new layer: not taken from the file, whatever is there */
+    CB_MATCH_MISMATCH,    /* the file has it in another shape or type; `out` is untouched */
+};
+
+struct cb_wanted {
+    const char *name;          /* "conv1.w" */
+    const char *layer;         /* "conv1" */
+    const char *foreign;       /* "weight"; NULL: only our own name is looked for */
+    enum cb_param_role role;
+    uint32_t rank;
+    int64_t dims[CB_MAX_RANK]; /* ours */
+    float *out;                /* product of dims floats; NULL: only look whether it fits */
+    bool optional;             /* missing is no error */
+    bool replaced;             /* of a new layer (a new head), or of a layer that was cut away */
+    /* For the MATRIX of a dense layer behind a flatten: {C, H, W} of the flattened tensor, in another framework
+     * flattened in the order C, H, W; the rows go into our order H, W, C. NULL: nothing to reorder. */
+    const int64_t *permute_hwc;
+
+    /* Filled in; texts live in the report's arena. */
+    enum cb_match status;
+    const char *from;   /* the tensor's name in the file; NULL: none */
+    const char *reason; /* of MISSING and MISMATCH: a sentence */
+};
+
+/* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for one
+ * part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. "" is
+ * before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first. */
+struct cb_name_rule {
+    const char *theirs, *ours;
+};
+struct cb_name_map {
+    const char *label; /* "torchvision"; for the report */
+    const struct cb_name_rule *rules;
+    uint32_t count;
+};
+
+/* What was found, by name (the file's names in `unused`, ours in the others). */
+struct cb_name_list {
+    const char **names;
+    uint32_t count;
+};
+struct cb_load_report {
+    const char *path;    /* of the weights file */
+    const char *format;  /* "PyTorch (stream)" */
+    const char *wrapper; /* "state_dict", or NULL */
+    const char *map;     /* the label of the name map that was taken, or NULL */
+    const char *prefix;  /* "module.", when it was left off; or NULL */
+    struct cb_name_list kept, replaced, missing, unused, mismatched;
+};
+
+/* The name that `rules` give `layer`, in the arena; NULL when no rule speaks of it (or memory is exhausted). */
+char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer);
+/* Reads `names:` of a backbone file into the arena: maps by label, each of THEIRS to OURS,
+ *     names: {timm: {}, torchvision: {features.0.0: conv_stem, features.0.1: bn1}}
+ * An empty one says that the names are equal. NULL or null gives none. Collects errors. */
+enum cb_status cb_name_maps_read(struct cb_arena *arena, const struct cb_value *value, struct cb_name_map **out_maps,
+                                 uint32_t *out_count, struct cb_diag *diag);
+
+/* The map of that label; NULL when there is none. */
+const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint32_t count, const char *label);
+
+/* Fills the wanted params. Of several maps, the one that finds the most tensors is taken (the first of equals), or
+ * none where equal names find more. The
+ * report's lists and the texts in `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of a
+ * batchnorm is passed over in silence.
+ * MISMATCH when a tensor has another shape, when two params would take one tensor, or when some that are not optional are
+ * missing: errors that name both sides. The report is filled all the same. */
+enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *wanted, uint32_t count,
+                                const struct cb_name_map *maps, uint32_t map_count, struct cb_arena *arena,
+                                struct cb_load_report *out_report, const struct cb_place *at, struct cb_diag *diag);
+
+/* "net.pth (PyTorch (stream)): 296 tensors kept, 2 replaced, 0 missing, 1 unused"; `verbose` adds the names, one a
+ * line. Appended. */
+void cb_load_report_print(const struct cb_load_report *report, bool verbose, struct cb_text *out);
+
+#endif
