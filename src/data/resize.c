@@ -1,6 +1,6 @@
 /* resize.c: Pillow's resampling, step by step, so that the bytes come out the same. Per axis: for each output position
- * a window of input positions and their weights, rounded to 22 bits; first all rows are resized, then all columns, each
- * result rounded to 8 bits. Source: Pillow, src/libImaging/Resample.c, and Geometry.c for nearest. */
+ * a window of input positions and their weights, rounded to 22 bits; one pass resizes all rows, one all columns, and each
+ * rounds its results to 8 bits. Source: Pillow, src/libImaging/Resample.c, and Geometry.c for nearest. */
 #include "data/resize.h"
 
 #include <math.h>
@@ -41,6 +41,7 @@ static void axis_free(struct axis *axis)
     free(axis->weights);
 }
 
+/* False when memory is exhausted; axis_free is due either way. */
 static bool axis_make(struct axis *axis, uint32_t in_size, double from, double to, uint32_t out_size,
                       enum cb_filter filter)
 {
@@ -53,7 +54,6 @@ static bool axis_make(struct axis *axis, uint32_t in_size, double from, double t
     double *exact = malloc(axis->stride * sizeof *exact);
     if (!axis->first || !axis->count || !axis->weights || !exact) {
         free(exact);
-        axis_free(axis);
         return false;
     }
     for (uint32_t i = 0; i < out_size; i++) {
@@ -175,46 +175,61 @@ static bool resize_nearest(const struct cb_image *in, const struct cb_box *box, 
     return ok ? true : cb__fail(why, CB_MEMORY, "cannot be resized: out of memory");
 }
 
-/* Both passes; a pass that would change nothing is left out, as in Pillow. */
+/* Only rows that `down` reads are resized. */
+static bool rows_then_columns(const struct cb_image *in, const struct axis *across, const struct axis *down,
+                              int32_t *sums, struct cb_image *out, struct cb__why *why)
+{
+    uint32_t last = out->height - 1, first = down->first[0];
+    struct cb_image between;
+    if (!cb__image_alloc(&between, out->width, down->first[last] + down->count[last] - first, in->channels, why)) {
+        return false;
+    }
+    resize_rows(in, first, across, &between);
+    resize_columns(&between, first, down, sums, out);
+    free(between.data);
+    return true;
+}
+
+static bool columns_then_rows(const struct cb_image *in, const struct axis *across, const struct axis *down,
+                              int32_t *sums, struct cb_image *out, struct cb__why *why)
+{
+    struct cb_image between;
+    if (!cb__image_alloc(&between, in->width, out->height, in->channels, why)) {
+        return false;
+    }
+    resize_columns(in, 0, down, sums, &between);
+    resize_rows(&between, 0, across, out);
+    free(between.data);
+    return true;
+}
+
+/* Both passes; one that would change nothing is left out. Rows come first, except where the height shrinks by more than
+ * twice as many pixels as the width: so does Pillow since 13 (pull request 9549; the bound was found by trying). */
 static bool resize_filtered(const struct cb_image *in, const struct cb_box *box, enum cb_filter filter,
                             struct cb_image *out, struct cb__why *why)
 {
     struct axis across = {0}, down = {0};
-    struct cb_image narrow = {0};
-    int32_t *sums = NULL;
-    bool ok = false;
     bool rows = out->width != in->width || box->x0 != 0 || box->x1 != in->width;
     bool columns = out->height != in->height || box->y0 != 0 || box->y1 != in->height;
-    cb__fail(why, CB_MEMORY, "cannot be resized: out of memory");
-    if (!axis_make(&across, in->width, box->x0, box->x1, out->width, filter) ||
-        !axis_make(&down, in->height, box->y0, box->y1, out->height, filter)) {
-        goto free_axes;
-    }
-    uint32_t last = out->height - 1;
-    uint32_t first_row = columns ? down.first[0] : 0;
-    uint32_t row_count = columns ? down.first[last] + down.count[last] - first_row : in->height;
-    const struct cb_image *between = in;
-    if (rows && columns) {
-        if (!cb__image_alloc(&narrow, out->width, row_count, in->channels, why)) {
-            goto free_axes;
-        }
-        resize_rows(in, first_row, &across, &narrow);
-        between = &narrow;
+    bool tall = out->height < in->height &&
+                (int64_t)in->height - out->height > 2 * ((int64_t)in->width - (int64_t)out->width);
+    size_t widest = (in->width > out->width ? in->width : out->width) * (size_t)in->channels;
+    int32_t *sums = malloc(widest * sizeof *sums);
+    bool ok = sums && axis_make(&across, in->width, box->x0, box->x1, out->width, filter) &&
+              axis_make(&down, in->height, box->y0, box->y1, out->height, filter);
+    if (!ok) {
+        cb__fail(why, CB_MEMORY, "cannot be resized: out of memory");
+    } else if (rows && columns) {
+        ok = tall ? columns_then_rows(in, &across, &down, sums, out, why)
+                  : rows_then_columns(in, &across, &down, sums, out, why);
     } else if (rows) {
         resize_rows(in, 0, &across, out);
-    }
-    if (columns) {
-        if (!(sums = malloc((size_t)between->width * between->channels * sizeof *sums))) {
-            goto free_axes;
-        }
-        resize_columns(between, between == in ? 0 : first_row, &down, sums, out);
-    } else if (!rows) {
+    } else if (columns) {
+        resize_columns(in, 0, &down, sums, out);
+    } else {
         memcpy(out->data, in->data, (size_t)in->width * in->height * in->channels);
     }
-    ok = true;
-free_axes:
     free(sums);
-    free(narrow.data);
     axis_free(&across);
     axis_free(&down);
     return ok;
