@@ -110,13 +110,23 @@ enum cb__tile cb__tile_expectation(const struct cb_device_info *info, const char
 /* Sets or clears CB_CAP_TILE of an open device: from the remembered verdict, else by a trial, which is remembered. */
 void cb__tile_decide(struct cb_device *device, size_t number);
 
-/* ---- program.c ---- */
+/* ---- gemm_trial.c ---- */
+
+/* One product [m,k] x [k,n] of made-up values in the given form: the largest difference from the host's in double as a
+ * part of the largest value, and the least of a few times. */
+enum cb_status cb__gemm_trial(struct cb_device *device, enum cb_gemm_form form, int m, int n, int k, double *out_error,
+                              double *out_seconds, struct cb_diag *diag);
+
+/* ---- source.c ---- */
 
 /* The text of `path` with its `#include "..."` lines replaced by the files' texts and `#line` directives, so that a
  * build needs no include folders and the text alone is the cache's key. Appended to `out`. */
 enum cb_status cb__source_expand(const char *path, struct cb_text *out, struct cb_diag *diag);
 /* SHA-256 over the kernel files of the installed cl folder: part of the device's key. */
 void cb__kernels_sha256(char hex[65]);
+
+/* ---- program.c ---- */
+
 void cb__programs_release(struct cb_device *device);
 
 /* ---- launch.c ---- */
