@@ -16,12 +16,12 @@ static bool lay_out(struct cb_store *store, struct cb_arena *arena)
     const struct cb_network *net = store->net;
     uint64_t align = cb_device_get_info(store->device)->base_align_bytes / sizeof(float);
     align = align < 32 ? 32 : align;
-    store->segments = CB_NEW_ARRAY(arena, struct cb_segment, net->param_count + 1);
+    store->segments = CB_NEW_ARRAY(arena, struct cb_store_segment, net->param_count + 1);
     uint64_t offset = 0;
     for (uint32_t i = 0; store->segments != NULL && i < net->param_count; i++) {
         if (net->params[i].trainable) {
             store->segments[store->segment_count++] =
-                (struct cb_segment){.param = i, .offset = offset, .count = (uint64_t)net->params[i].count};
+                (struct cb_store_segment){.param = i, .offset = offset, .count = (uint64_t)net->params[i].count};
             offset += ((uint64_t)net->params[i].count + align - 1) / align * align;
         }
     }
@@ -42,7 +42,7 @@ static enum cb_status allocate(struct cb_store *store, bool with_gradients, stru
         CB_TRY(cb_buffer_fill(device, store->gradients, 0, bytes, 0, diag));
     }
     for (uint32_t i = 0; i < store->segment_count; i++) {
-        const struct cb_segment *s = &store->segments[i];
+        const struct cb_store_segment *s = &store->segments[i];
         CB_TRY(cb_buffer_slice(store->trainable, s->offset * sizeof(float), s->count * sizeof(float),
                                &store->values[s->param].buffer, diag));
         if (with_gradients) {

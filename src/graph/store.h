@@ -8,7 +8,7 @@
 #include "device/device.h"
 #include "graph/network.h"
 
-struct cb_segment {
+struct cb_store_segment {
     uint32_t param;  /* index into net->params */
     uint64_t offset; /* elements, in the trainable range */
     uint64_t count;
@@ -21,7 +21,7 @@ struct cb_store {
     struct cb_tensor *grads;  /* per param; buffer NULL where nothing is trained or wanted */
     struct cb_buffer *trainable, *gradients; /* the ranges; NULL when nothing is trainable */
     uint64_t trainable_count;                /* elements of the range, gaps counted */
-    struct cb_segment *segments;
+    struct cb_store_segment *segments;
     uint32_t segment_count;
     uint64_t version; /* counts changes of params; plans that hold derived params compare it */
 };
