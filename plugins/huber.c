@@ -1,0 +1,84 @@
+/* huber: the squared error near the target and the absolute error far from it, so that a few wrong targets do not rule the
+ * fit (Huber 1964): scores and targets of one size, [N] or [N,K] f32.
+ *
+ *     e = scores[n,k] - targets[n,k];  l = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)
+ *     y0[n] = mean over k of l        y1[n] = 1
+ * The gradient goes to the scores; targets are constants. */
+#include <cambium/layer.h>
+
+struct options {
+    double delta;
+};
+
+static const struct options defaults = {1.0};
+
+static const struct cb_option options[] = {
+    {"delta", "the error from which on it counts in proportion instead of squared", CB_OPT_REAL,
+     offsetof(struct options, delta), 1e-12, 1e30},
+};
+
+static enum cb_status huber_infer(struct cb_instance *in)
+{
+    const struct cb_tensor *scores = in->x[0], *targets = in->x[1];
+    if (scores->rank < 1 || cb_tensor_count(scores) != cb_tensor_count(targets) || targets->dtype != CB_F32) {
+        return in->host->fail(in->core, CB_MISMATCH, NULL,
+                              "huber needs as many target values as scores, %lld for each sample, not %lld",
+                              (long long)(cb_tensor_count(scores) / scores->dims[0]),
+                              (long long)(cb_tensor_count(targets) / targets->dims[0]));
+    }
+    CB_TRY(in->host->output(in->core, 0, CB_F32, 1, (const int64_t[]){scores->dims[0]}));
+    return in->host->output(in->core, 1, CB_F32, 1, (const int64_t[]){scores->dims[0]});
+}
+
+static enum cb_status prepare_forward(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "huber_forward", NULL);
+}
+
+static enum cb_status run_forward(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t n = in->x[0]->dims[0], k = cb_tensor_count(in->x[0]) / n;
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)n), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]), CB_A_TENSOR(in->x[0]),
+                     CB_A_TENSOR(in->x[1]), CB_A_I64(n), CB_A_I64(k), CB_A_F32(o->delta));
+}
+
+static enum cb_status prepare_dx(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "huber_dx", NULL);
+}
+
+static enum cb_status run_dx(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t n = in->x[0]->dims[0], k = cb_tensor_count(in->x[0]) / n;
+    if (in->dx[0] == NULL) {
+        return CB_OK;
+    }
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)k, (uint64_t)n), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(n), CB_A_I64(k), CB_A_F32(o->delta),
+                     CB_A_I32(in->dx_accumulate & 1u));
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
+    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .flags = CB_LAYER_LOSS,
+    .name = "huber",
+    .summary = "squared error near the target, absolute error far from it",
+    .formula = "loss = mean(e^2 / 2 if |e| <= delta else delta * (|e| - delta / 2)), e = score - target",
+    .example = "loss: {huber: {delta: 1.0}}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 2,
+    .max_inputs = 2,
+    .output_count = 2,
+    .dx_needs = CB_NEEDS_X,
+    .variants = CB_ARRAY(variants),
+    .infer = huber_infer,
+})
