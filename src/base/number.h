@@ -11,7 +11,7 @@ enum cb__number { CB__NUMBER_NONE, CB__NUMBER_INT, CB__NUMBER_REAL, CB__NUMBER_T
 enum cb__number cb__read_number(const char *text, int64_t *out_integer, double *out_real);
 /* strtod of a text that is a number as a whole, in the C locale. */
 double cb__read_real(const char *text);
-/* The shortest decimal form that reads back to the same bits and is seen to be a real: "0.1", "3.0", "1e-05". Infinite
+/* The first of %.6g to %.17g that reads back to the same bits, seen to be a real: "0.1", "3.0", "1e-05". Infinite
  * values and NaN are ".inf", "-.inf", ".nan". */
 void cb__add_real(struct cb_text *out, double real);
 
