@@ -115,10 +115,19 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
         return CB_OK;
     }
     struct cb__epilogue epilogue = {epilogue_header, epilogue_args, epilogue_arg_count};
+    bool is_fused = epilogue_header && epilogue_header[0];
     if (form == CB_GEMM_AUTO) {
         form = device->facts.caps & CB_CAP_TILE ? CB_GEMM_TILE
                : device->facts.caps & CB_CAP_GROUP ? CB_GEMM_GROUP
                                                    : CB_GEMM_PLAIN;
+        if (form == CB_GEMM_GROUP && !is_fused && cb__gemm_prefers_clblast(device, gemm) &&
+            cb__gemm_clblast(device, gemm, NULL) == CB_OK) {
+            return CB_OK;
+        }
+    }
+    if (form == CB_GEMM_CLBLAST) {
+        return is_fused ? cb_fail(diag, CB_UNSUPPORTED, NULL, "CLBlast has no epilogue")
+                        : cb__gemm_clblast(device, gemm, diag);
     }
     if (form == CB_GEMM_TILE && gemm->k > 0) {
         return cb__gemm_tile(device, gemm, &epilogue, diag);
@@ -137,6 +146,7 @@ enum cb_status cb_device_gemm(struct cb_device *device, const struct cb_gemm *ge
 
 void cb__gemm_release(struct cb_device *device)
 {
+    cb__gemm_clblast_release(device);
     cb_buffer_destroy(device->gemm_space);
     device->gemm_space = NULL;
 }

@@ -67,7 +67,7 @@ struct cb_device {
     struct cb__pending pending[CB__PENDING_MAX];
     size_t pending_count;
     struct cb_buffer *gemm_space; /* packed panels and partial sums, grown on demand */
-    bool clblast_declined;
+    bool clblast_used, clblast_declined;
     uint64_t program_builds, program_loads; /* from source, from the cache on disk */
 };
 
@@ -109,6 +109,13 @@ enum cb__tile { CB__TILE_NO, CB__TILE_YES, CB__TILE_TRY_HERE, CB__TILE_TRY_CHILD
 enum cb__tile cb__tile_expectation(const struct cb_device_info *info, const char **out_reason);
 /* Sets or clears CB_CAP_TILE of an open device: from the remembered verdict, else by a trial, which is remembered. */
 void cb__tile_decide(struct cb_device *device, size_t number);
+
+/* ---- gemm_clblast.c ---- */
+
+/* UNSUPPORTED when it fails or was not built in; a failure is remembered in the device. */
+enum cb_status cb__gemm_clblast(struct cb_device *device, const struct cb_gemm *gemm, struct cb_diag *diag);
+bool cb__gemm_prefers_clblast(const struct cb_device *device, const struct cb_gemm *gemm);
+void cb__gemm_clblast_release(struct cb_device *device);
 
 /* ---- gemm_trial.c ---- */
 
