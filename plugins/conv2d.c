@@ -1,0 +1,268 @@
+/* conv2d: two-dimensional convolution of [N,H,W,C] with filters [KH,KW,C/groups,K], depthwise included.
+ *
+ *   y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*... , c] * w[kh,kw,c,k]
+ *
+ * x is zero outside the picture. Each pixel's sum runs over (kh, kw, c) in this order whatever the batch, so that a
+ * sample's result does not depend on the batch it is in. */
+#include <cambium/layer.h>
+
+struct options {
+    int64_t filters; /* 0: not given */
+    struct cb_list kernel, stride, padding, dilation, groups;
+    uint32_t bias;
+};
+
+enum { PADDING_VALID, PADDING_SAME };
+enum { GROUPS_DEPTHWISE };
+
+static const char *const padding_words[] = {"valid", "same", NULL};
+static const char *const groups_words[] = {"depthwise", NULL};
+
+static const struct options defaults = {
+    .kernel = CB_LIST_EMPTY,
+    .stride = CB_LIST_OF(int64_t, 1),
+    .padding = CB_LIST_CHOICE(PADDING_VALID),
+    .dilation = CB_LIST_OF(int64_t, 1),
+    .groups = CB_LIST_OF(int64_t, 1),
+    .bias = 1,
+};
+
+#define AT(field) offsetof(struct options, field)
+static const struct cb_option options[] = {
+    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters), 1,
+     1 << 20, NULL, 0, 0},
+    {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,
+     CB_OPTION_REQUIRED, 2},
+    {"stride", "step from one output pixel to the next: [down, right], or one number", CB_OPT_INTS, AT(stride), 1, 1 << 12,
+     NULL, 0, 2},
+    {"padding",
+     "zeros around the picture: one number, [vertical, horizontal] or [top, bottom, left, right]; `same`: as many as make "
+     "the output the input's size divided by the stride, rounded up, the odd one at the bottom and right (TensorFlow); "
+     "`valid`: none",
+     CB_OPT_INTS, AT(padding), 0, 1 << 12, padding_words, 0, 4},
+    {"dilation", "step from one filter tap to the next: [down, right], or one number", CB_OPT_INTS, AT(dilation), 1,
+     1 << 12, NULL, 0, 2},
+    {"groups", "channels are split into this many groups that do not mix; `depthwise`: one group per channel", CB_OPT_INTS,
+     AT(groups), 1, 1 << 20, groups_words, 0, 1},
+    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias), 0, 0, NULL, 0, 0},
+};
+
+/* ---- geometry ----------------------------------------------------------------------------------------------------- */
+
+/* Everything that the kernels need to know about the sizes; see cl/conv2d.cl for the letters. */
+struct geometry {
+    int64_t n, h, w, c, oh, ow, k, kh, kw, sh, sw, pt, pb, pl, pr, dh, dw, groups;
+};
+
+/* The first and second number of a list of one or two. */
+static void pair(const struct cb_list *list, int64_t *out_first, int64_t *out_second)
+{
+    const int64_t *items = list->items;
+    *out_first = items[0];
+    *out_second = items[list->count - 1];
+}
+
+/* Output size and padding of one direction; `same` overwrites the padding. The output is below 1 when nothing fits. */
+static int64_t extent(int64_t in, int64_t kernel, int64_t stride, int64_t dilation, bool same, int64_t *before,
+                      int64_t *after)
+{
+    const int64_t span = (kernel - 1) * dilation + 1;
+    if (same) {
+        const int64_t out = (in + stride - 1) / stride;
+        const int64_t missing = (out - 1) * stride + span - in;
+        *before = missing > 0 ? missing / 2 : 0;
+        *after = missing > 0 ? missing - missing / 2 : 0;
+        return out;
+    }
+    const int64_t room = in + *before + *after - span;
+    return room < 0 ? 0 : room / stride + 1;
+}
+
+static struct geometry geometry_of(const struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t *dims = in->x[0]->dims;
+    struct geometry g = {.n = dims[0], .h = dims[1], .w = dims[2], .c = dims[3]};
+    pair(&o->kernel, &g.kh, &g.kw);
+    pair(&o->stride, &g.sh, &g.sw);
+    pair(&o->dilation, &g.dh, &g.dw);
+    g.groups = o->groups.choice == GROUPS_DEPTHWISE ? g.c : *(const int64_t *)o->groups.items;
+    g.k = o->filters > 0 ? o->filters : g.c;
+    const int64_t *p = o->padding.items;
+    if (o->padding.choice < 0) {
+        const uint32_t last = o->padding.count - 1; /* 0, 1 or 3: check() has seen to it */
+        g.pt = p[0];
+        g.pb = p[last == 3 ? 1 : 0];
+        g.pl = p[last == 3 ? 2 : last];
+        g.pr = p[last];
+    }
+    const bool same = o->padding.choice == PADDING_SAME;
+    g.oh = extent(g.h, g.kh, g.sh, g.dh, same, &g.pt, &g.pb);
+    g.ow = extent(g.w, g.kw, g.sw, g.dw, same, &g.pl, &g.pr);
+    return g;
+}
+
+/* ---- check, infer -------------------------------------------------------------------------------------------------- */
+
+static enum cb_status conv2d_check(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    if (o->filters == 0 && o->groups.choice != GROUPS_DEPTHWISE) {
+        return in->host->fail(in->core, CB_INVALID, NULL, "conv2d needs `filters`, the number of channels out");
+    }
+    if (o->padding.choice < 0 && (o->padding.count == 0 || o->padding.count == 3)) {
+        return in->host->fail(in->core, CB_INVALID, "padding",
+                              "`padding` takes 1, 2 or 4 numbers, or `same` or `valid`, not %u numbers",
+                              (unsigned)o->padding.count);
+    }
+    const struct {
+        const char *key;
+        const struct cb_list *list;
+    } lists[] = {{"kernel", &o->kernel}, {"stride", &o->stride}, {"dilation", &o->dilation}, {"groups", &o->groups}};
+    for (uint32_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        if (lists[i].list->choice < 0 && lists[i].list->count == 0) {
+            return in->host->fail(in->core, CB_INVALID, lists[i].key, "`%s` is empty", lists[i].key);
+        }
+    }
+    return CB_OK;
+}
+
+static enum cb_status check_groups(struct cb_instance *in, const struct geometry *g)
+{
+    if (g->c % g->groups != 0) {
+        return in->host->fail(in->core, CB_MISMATCH, "groups", "%lld channels in cannot be split into %lld groups",
+                              (long long)g->c, (long long)g->groups);
+    }
+    if (g->k % g->groups != 0) {
+        return in->host->fail(in->core, CB_MISMATCH, "filters", "%lld filters cannot be split into %lld groups",
+                              (long long)g->k, (long long)g->groups);
+    }
+    return CB_OK;
+}
+
+static enum cb_status conv2d_infer(struct cb_instance *in)
+{
+    const struct cb_host *host = in->host;
+    const struct cb_tensor *x = in->x[0];
+    const struct options *o = in->options;
+    if (x->rank != 4) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "conv2d takes pictures [N,H,W,C], but its input has %u dimensions",
+                          (unsigned)x->rank);
+    }
+    const struct geometry g = geometry_of(in);
+    CB_TRY(check_groups(in, &g));
+    if (g.oh < 1 || g.ow < 1) {
+        return host->fail(in->core, CB_MISMATCH, "kernel",
+                          "a kernel of %lld x %lld (dilation %lld x %lld) does not fit into a picture of %lld x %lld with "
+                          "its padding",
+                          (long long)g.kh, (long long)g.kw, (long long)g.dh, (long long)g.dw,
+                          (long long)(g.h + g.pt + g.pb), (long long)(g.w + g.pl + g.pr));
+    }
+    const double fan_in = (double)(g.kh * g.kw * (g.c / g.groups)), fan_out = (double)(g.kh * g.kw * (g.k / g.groups));
+    const struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_FILTER, .name = "w", .foreign = "weight",
+                                    .rank = 4, .init = CB_INIT_HE_NORMAL, .dims = {g.kh, g.kw, g.c / g.groups, g.k},
+                                    .value = 1.0, .fan_in = fan_in, .fan_out = fan_out};
+    const struct cb_param_decl b = {.struct_size = sizeof(b), .role = CB_PARAM_VECTOR, .name = "b", .foreign = "bias",
+                                    .rank = 1, .init = CB_INIT_CONSTANT, .dims = {g.k}, .fan_in = fan_in,
+                                    .fan_out = fan_out};
+    CB_TRY(host->param(in->core, &w));
+    if (o->bias) {
+        CB_TRY(host->param(in->core, &b));
+    }
+    const int64_t dims[] = {g.n, g.oh, g.ow, g.k};
+    return host->output(in->core, 0, CB_F32, 4, dims);
+}
+
+static struct cb_tensor *bias_of(const struct cb_instance *in)
+{
+    return in->param_count > 1 ? in->params[1] : NULL;
+}
+
+/* The gradient of a param; NULL: not there or not wanted. */
+static struct cb_tensor *gradient_of(const struct cb_instance *in, uint32_t param)
+{
+    return in->dw != NULL && param < in->param_count ? in->dw[param] : NULL;
+}
+
+/* ---- plain: one work-item per number, any device -------------------------------------------------------------------- */
+
+#define SIZE_ARGS(g)                                                                                                   \
+    CB_A_I32((g).n), CB_A_I32((g).h), CB_A_I32((g).w), CB_A_I32((g).c), CB_A_I32((g).oh), CB_A_I32((g).ow),            \
+        CB_A_I32((g).k), CB_A_I32((g).kh), CB_A_I32((g).kw), CB_A_I32((g).sh), CB_A_I32((g).sw), CB_A_I32((g).pt),     \
+        CB_A_I32((g).pl), CB_A_I32((g).dh), CB_A_I32((g).dw), CB_A_I32((g).c / (g).groups),                            \
+        CB_A_I32((g).k / (g).groups)
+
+static enum cb_status plain_forward_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "conv2d_forward", NULL);
+}
+
+static enum cb_status plain_forward_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.k, (uint64_t)(g.n * g.oh * g.ow)), CB_A_TENSOR(in->y[0]),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(bias_of(in)), SIZE_ARGS(g));
+}
+
+static enum cb_status plain_dx_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "conv2d_dx", NULL);
+}
+
+static enum cb_status plain_dx_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    if (in->dx[0] == NULL) {
+        return CB_OK;
+    }
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c, (uint64_t)(g.n * g.h * g.w)), CB_A_TENSOR(in->dx[0]),
+                     CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->params[0]), CB_A_I32(in->dx_accumulate & 1u), SIZE_ARGS(g));
+}
+
+static enum cb_status plain_dw_prepare(struct cb_instance *in)
+{
+    CB_TRY(in->host->kernel(in->core, NULL, "conv2d_dw", NULL));
+    return in->host->kernel(in->core, NULL, "conv2d_db", NULL);
+}
+
+static enum cb_status plain_dw_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    if (dw != NULL) {
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.k, (uint64_t)(g.kh * g.kw * (g.c / g.groups))), CB_A_TENSOR(dw),
+                         CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u), SIZE_ARGS(g)));
+    }
+    if (db != NULL) {
+        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)g.k), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
+                         CB_A_I32((in->dw_accumulate >> 1) & 1u), CB_A_I32(g.n), CB_A_I32(g.oh), CB_A_I32(g.ow),
+                         CB_A_I32(g.k)));
+    }
+    return CB_OK;
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
+    {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .flags = CB_LAYER_LINEAR,
+    .name = "conv2d",
+    .summary = "two-dimensional convolution, in groups or depthwise if wanted",
+    .formula = "y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*stride + kw*dilation - "
+               "left, c] * w[kh,kw,c,k]",
+    .example = "- conv2d: {filters: 64, kernel: 3, stride: 2, padding: same}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .dx_needs = CB_NEEDS_PARAMS,
+    .dw_needs = CB_NEEDS_X,
+    .variants = CB_ARRAY(variants),
+    .check = conv2d_check,
+    .infer = conv2d_infer,
+})

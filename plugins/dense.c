@@ -1,0 +1,151 @@
+/* dense: a linear map of the last dimension, y = x w + b, for an input of rank 2 or more ([N,C], [N,T,C]).
+ *
+ * Each output's sum runs over the channels in order whatever the batch, so that a sample's result does not depend on the
+ * batch it is in. */
+#include <cambium/layer.h>
+
+struct options {
+    int64_t units; /* 0: neither given nor filled with the number of classes */
+    uint32_t bias;
+};
+
+static const struct options defaults = {.units = 0, .bias = 1};
+
+static const struct cb_option options[] = {
+    {"units", "numbers out; when left out in a head: as many as there are classes", CB_OPT_INT,
+     offsetof(struct options, units), 1, 1 << 24, NULL, CB_OPTION_CLASSES, 0},
+    {"bias", "whether a number per unit is added", CB_OPT_BOOL, offsetof(struct options, bias), 0, 0, NULL, 0, 0},
+};
+
+static enum cb_status dense_infer(struct cb_instance *in)
+{
+    const struct cb_host *host = in->host;
+    const struct options *o = in->options;
+    const struct cb_tensor *x = in->x[0];
+    if (x->rank < 2) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "dense takes an input of 2 or more dimensions, [N,C], not of %u",
+                          (unsigned)x->rank);
+    }
+    if (o->units < 1) {
+        return host->fail(in->core, CB_INVALID, NULL, "dense needs `units`, the number of outputs");
+    }
+    const int64_t channels = x->dims[x->rank - 1];
+    const struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_MATRIX, .name = "w", .foreign = "weight",
+                                    .rank = 2, .init = CB_INIT_HE_UNIFORM, .dims = {channels, o->units}, .value = 1.0,
+                                    .fan_in = (double)channels, .fan_out = (double)o->units};
+    const struct cb_param_decl b = {.struct_size = sizeof(b), .role = CB_PARAM_VECTOR, .name = "b", .foreign = "bias",
+                                    .rank = 1, .init = CB_INIT_CONSTANT, .dims = {o->units},
+                                    .fan_in = (double)channels, .fan_out = (double)o->units};
+    CB_TRY(host->param(in->core, &w));
+    if (o->bias) {
+        CB_TRY(host->param(in->core, &b));
+    }
+    int64_t dims[CB_MAX_RANK];
+    for (uint32_t i = 0; i < x->rank; i++) {
+        dims[i] = x->dims[i];
+    }
+    dims[x->rank - 1] = o->units;
+    return host->output(in->core, 0, CB_F32, x->rank, dims);
+}
+
+/* y[M,K] = x[M,C] w[C,K]. */
+struct sizes {
+    int64_t m, c, k;
+};
+
+static struct sizes sizes_of(const struct cb_instance *in)
+{
+    const struct cb_tensor *x = in->x[0], *w = in->params[0];
+    struct sizes s = {1, w->dims[0], w->dims[1]};
+    for (uint32_t i = 0; i + 1 < x->rank; i++) {
+        s.m *= x->dims[i];
+    }
+    return s;
+}
+
+static struct cb_tensor *bias_of(const struct cb_instance *in)
+{
+    return in->param_count > 1 ? in->params[1] : NULL;
+}
+
+/* The gradient of a param; NULL: not there or not wanted. */
+static struct cb_tensor *gradient_of(const struct cb_instance *in, uint32_t param)
+{
+    return in->dw != NULL && param < in->param_count ? in->dw[param] : NULL;
+}
+
+/* ---- plain: one work-item per number, any device -------------------------------------------------------------------- */
+
+static enum cb_status plain_forward_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "dense_forward", NULL);
+}
+
+static enum cb_status plain_forward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.k, (uint64_t)s.m), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
+                     CB_A_TENSOR(in->params[0]), CB_A_TENSOR(bias_of(in)), CB_A_I64(s.m), CB_A_I32(s.c), CB_A_I32(s.k));
+}
+
+static enum cb_status plain_dx_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "dense_dx", NULL);
+}
+
+static enum cb_status plain_dx_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    if (in->dx[0] == NULL) {
+        return CB_OK;
+    }
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.c, (uint64_t)s.m), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]),
+                     CB_A_TENSOR(in->params[0]), CB_A_I32(in->dx_accumulate & 1u), CB_A_I64(s.m), CB_A_I32(s.c),
+                     CB_A_I32(s.k));
+}
+
+static enum cb_status plain_dw_prepare(struct cb_instance *in)
+{
+    CB_TRY(in->host->kernel(in->core, NULL, "dense_dw", NULL));
+    return in->host->kernel(in->core, NULL, "dense_db", NULL);
+}
+
+static enum cb_status plain_dw_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    if (dw != NULL) {
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.k, (uint64_t)s.c), CB_A_TENSOR(dw), CB_A_TENSOR(in->x[0]),
+                         CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u), CB_A_I64(s.m), CB_A_I32(s.c),
+                         CB_A_I32(s.k)));
+    }
+    if (db != NULL) {
+        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.k), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
+                         CB_A_I32((in->dw_accumulate >> 1) & 1u), CB_A_I64(s.m), CB_A_I32(s.k)));
+    }
+    return CB_OK;
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
+    {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .flags = CB_LAYER_LINEAR,
+    .name = "dense",
+    .summary = "a linear map of the channels, the last dimension",
+    .formula = "y[...,k] = b[k] + sum over c of x[...,c] * w[c,k]",
+    .example = "- dense: {units: 10}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .dx_needs = CB_NEEDS_PARAMS,
+    .dw_needs = CB_NEEDS_X,
+    .variants = CB_ARRAY(variants),
+    .infer = dense_infer,
+})
