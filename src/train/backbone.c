@@ -1,0 +1,194 @@
+/* backbone.c: finding a backbone's description and its weights. See model.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "train/model.h"
+#include "train/random.h"
+#include "weights/fetch.h"
+#include "weights/safetensors.h"
+
+static enum cb_status read_run(struct cb_backbone *b, const char *path, const struct cb_place *at, struct cb_diag *diag)
+{
+    struct cb_tensor_file *file;
+    CB_TRY(cb_tensors_open(path, &file, at, diag));
+    const char *network = cb_tensors_metadata(file, "network");
+    enum cb_status status = CB_OK;
+    if (network == NULL) {
+        status = cb_fail(diag, CB_FORMAT, at, "`%s` holds no network: it was not written by `cambium train`", path);
+    } else {
+        char *text = cb_arena_strdup(b->arena, network);
+        struct cb_value *value = NULL;
+        status = cb_json_read_text(b->arena, path, text, strlen(text), &value, diag);
+        b->file = value;
+    }
+    cb_tensors_close(file);
+    b->path = cb_arena_strdup(b->arena, path);
+    return status;
+}
+
+/* A name without separators: configs/backbones/NAME.yaml. */
+static char *builtin_path(struct cb_arena *arena, const char *name)
+{
+    char *relative = cb_arena_printf(arena, "configs/backbones/%s.yaml", name);
+    return relative != NULL && strchr(name, '/') == NULL ? cb_resource_path(arena, relative) : NULL;
+}
+
+static enum cb_status not_found(struct cb_arena *arena, const char *what, const struct cb_place *at, struct cb_diag *diag)
+{
+    char *folder = cb_resource_path(arena, "configs/backbones"), **names = NULL;
+    size_t count = 0;
+    const char *nearest = NULL;
+    if (folder != NULL && cb_folder_list(arena, folder, &names, &count, NULL, NULL) == CB_OK) {
+        for (size_t i = 0; i < count; i++) {
+            names[i] = cb_path_stem(arena, names[i]);
+        }
+        nearest = cb_nearest_of(what, (const char *const *)names, count);
+    }
+    return cb_fail(diag, CB_NOT_FOUND, at,
+                   "there is no backbone `%s`: not a name in configs/backbones, not a network file, not a run%s%s%s", what,
+                   nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                   nearest != NULL ? "`?" : "");
+}
+
+static enum cb_status locate(struct cb_backbone *b, const char *what, const char *folder, const struct cb_place *at,
+                             struct cb_diag *diag)
+{
+    char *path = NULL;
+    if (cb_starts_with(what, "run:")) {
+        path = cb_arena_printf(b->arena, "runs/%s", what + 4);
+    } else {
+        path = builtin_path(b->arena, what);
+        path = path != NULL ? path : cb_path_join(b->arena, folder, what);
+        path = path != NULL && cb_path_exists(path) ? path : cb_arena_strdup(b->arena, what);
+    }
+    if (path == NULL || !cb_path_exists(path)) {
+        return not_found(b->arena, what, at, diag);
+    }
+    if (cb_path_is_folder(path)) {
+        char *model = cb_path_join(b->arena, path, "model.safetensors");
+        if (!cb_path_exists(model)) {
+            return cb_fail(diag, CB_NOT_FOUND, at, "the folder `%s` is no run: it has no model.safetensors", path);
+        }
+        b->run = path;
+        return read_run(b, model, at, diag);
+    }
+    if (cb_ends_with(path, ".safetensors")) {
+        b->run = cb_path_folder(b->arena, path);
+        return read_run(b, path, at, diag);
+    }
+    struct cb_value *file;
+    CB_TRY(cb_yaml_read_file(b->arena, path, &file, diag));
+    b->file = file;
+    b->path = path;
+    return CB_OK;
+}
+
+enum cb_status cb_backbone_open(const char *what, const char *folder, const struct cb_place *at,
+                                struct cb_backbone **out, struct cb_diag *diag)
+{
+    struct cb_arena *arena = cb_arena_create();
+    struct cb_backbone *b = arena != NULL ? CB_NEW(arena, struct cb_backbone) : NULL;
+    if (b == NULL) {
+        cb_arena_destroy(arena);
+        return cb_fail(diag, CB_MEMORY, at, "out of memory");
+    }
+    b->arena = arena;
+    enum cb_status status = locate(b, what, folder, at, diag);
+    if (status == CB_OK && b->file->kind != CB_KIND_MAP) {
+        status = cb_fail(diag, CB_INVALID, &b->file->at, "a network file must be a map, not %s",
+                         cb_kind_name(b->file->kind));
+    }
+    if (status == CB_OK) {
+        const struct cb_value *name = cb_map_get(b->file, "name"), *input = cb_map_get(b->file, "input");
+        const struct cb_value *inputs = cb_map_get(b->file, "inputs");
+        b->name = name != NULL && name->text != NULL ? name->text : cb_path_stem(arena, b->path);
+        b->folder = cb_path_folder(arena, b->path);
+        if (input == NULL && inputs != NULL && inputs->kind == CB_KIND_MAP && inputs->as.map.count > 0) {
+            input = inputs->as.map.entries[0].value;
+        }
+        status = input != NULL ? cb_contract_read(input, &b->contract, diag)
+                               : cb_fail(diag, CB_INVALID, &b->file->at, "a network file needs `input`, its contract");
+    }
+    if (status != CB_OK) {
+        cb_backbone_close(b);
+        return status;
+    }
+    *out = b;
+    return CB_OK;
+}
+
+void cb_backbone_close(struct cb_backbone *backbone)
+{
+    if (backbone != NULL) {
+        cb_arena_destroy(backbone->arena);
+    }
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------------- */
+
+struct conversion {
+    struct cb_backbone *backbone;
+};
+
+/* Reads a file of another framework onto the backbone's own network and writes it in our layouts. */
+static enum cb_status convert(void *context, const struct cb_weight_source *source, const char *from, const char *sha256,
+                              const char *to, struct cb_diag *diag)
+{
+    struct cb_backbone *b = ((struct conversion *)context)->backbone;
+    struct cb_registry *registry = cb_registry_create(&cb__host);
+    struct cb_model *model = NULL;
+    (void)source;
+    if (registry == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    enum cb_status status = cb_model_from_backbone(b, registry, NULL, true, &model, diag);
+    if (status == CB_OK) {
+        status = cb_model_load_weights(model, b, from, NULL, diag);
+    }
+    uint32_t count = status == CB_OK ? model->net->param_count : 0;
+    struct cb_safetensors_entry *entries = calloc(count + 1, sizeof(*entries));
+    for (uint32_t i = 0; entries != NULL && i < count; i++) {
+        const struct cb_param *param = &model->net->params[i];
+        entries[i] = (struct cb_safetensors_entry){.name = param->name, .type = CB_STORED_F32, .rank = param->decl.rank,
+                                                   .data = param->host};
+        memcpy(entries[i].dims, param->decl.dims, sizeof(entries[i].dims));
+    }
+    if (status == CB_OK) {
+        const struct cb_key_value metadata[] = {{"format", "cambium"}, {"network_name", b->name}, {"made_from", sha256}};
+        status = entries != NULL ? cb_safetensors_write(to, entries, count, metadata, 3, diag)
+                                 : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    free(entries);
+    cb_model_destroy(model);
+    cb_registry_destroy(registry);
+    return status;
+}
+
+enum cb_status cb_backbone_weights(struct cb_backbone *b, char **out_path, struct cb_diag *diag)
+{
+    if (b->run != NULL) {
+        *out_path = cb_arena_strdup(b->arena, b->path);
+        return CB_OK;
+    }
+    struct cb_weight_source *sources;
+    uint32_t count;
+    CB_TRY(cb_weight_sources_read(b->arena, cb_map_get(b->file, "weights"), &sources, &count, diag));
+    if (count == 0) {
+        return cb_fail(diag, CB_NOT_FOUND, NULL,
+                       "the backbone `%s` names no pretrained weights; say `weights: none` to begin from random values",
+                       b->name);
+    }
+    struct cb_text json = {0};
+    cb_value_to_json(b->file, &json);
+    char key[65];
+    cb_sha256_of(json.data != NULL ? json.data : "", json.length, key);
+    cb_text_free(&json);
+    struct conversion context = {b};
+    struct cb_fetch_request request = {.name = b->name, .sources = sources, .source_count = count, .folder = b->folder,
+                                       .conversion_key = key, .convert = convert, .context = &context};
+    struct cb_fetch_result result;
+    CB_TRY(cb_fetch(&request, b->arena, &result, diag));
+    *out_path = cb_arena_strdup(b->arena, result.path);
+    return CB_OK;
+}

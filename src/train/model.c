@@ -1,0 +1,292 @@
+/* model.c: building the network of a task. See model.h. */
+#include "train/model.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "train/random.h"
+
+void cb_model_destroy(struct cb_model *model)
+{
+    if (model != NULL) {
+        cb_network_destroy(model->net);
+    }
+}
+
+static enum cb_status create(struct cb_registry *registry, const char *name, struct cb_model **out, struct cb_diag *diag)
+{
+    struct cb_network *net = cb_network_create(registry, name);
+    struct cb_model *model = net != NULL ? CB_NEW(net->arena, struct cb_model) : NULL;
+    if (model == NULL) {
+        cb_network_destroy(net);
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    *model = (struct cb_model){.net = net, .features = CB_NONE, .scores = CB_NONE, .target = CB_NONE,
+                               .loss_value = CB_NONE, .loss_weight = CB_NONE, .head_dense = CB_NONE,
+                               .background = CB_WHITE};
+    *out = model;
+    return CB_OK;
+}
+
+/* ---- values --------------------------------------------------------------------------------------------------------- */
+
+static void draw_params(struct cb_network *net, uint64_t seed)
+{
+    for (uint32_t i = 0; i < net->param_count; i++) {
+        cb_param_init(&net->params[i].decl, seed, net->params[i].name, net->params[i].host);
+        net->params[i].source = CB_PARAM_RANDOM;
+    }
+}
+
+enum cb_status cb_model_load_weights(struct cb_model *model, const struct cb_backbone *backbone, const char *path,
+                                     const struct cb_place *at, struct cb_diag *diag)
+{
+    struct cb_network *net = model->net;
+    struct cb_arena *arena = net->arena;
+    struct cb_name_map *maps = NULL;
+    uint32_t map_count = 0;
+    CB_TRY(cb_name_maps_read(arena, cb_map_get(backbone->file, "names"), &maps, &map_count, diag));
+    struct cb_wanted *wanted = CB_NEW_ARRAY(arena, struct cb_wanted, net->param_count + 1);
+    model->report = CB_NEW(arena, struct cb_load_report);
+    if (wanted == NULL || model->report == NULL) {
+        return cb_fail(diag, CB_MEMORY, at, "out of memory");
+    }
+    for (uint32_t i = 0; i < net->param_count; i++) {
+        const struct cb_param *param = &net->params[i];
+        const struct cb_node *node = &net->nodes[param->node];
+        wanted[i] = (struct cb_wanted){.name = param->name, .layer = node->name, .foreign = param->decl.foreign,
+                                       .role = (enum cb_param_role)param->decl.role, .rank = param->decl.rank,
+                                       .out = param->host, .replaced = node->in_head,
+                                       .permute_hwc = param->flatten_chw};
+        memcpy(wanted[i].dims, param->decl.dims, sizeof(wanted[i].dims));
+    }
+    struct cb_tensor_file *file;
+    CB_TRY(cb_tensors_open(path, &file, at, diag));
+    enum cb_status status =
+        cb_weights_match(file, wanted, net->param_count, maps, map_count, arena, model->report, at, diag);
+    cb_tensors_close(file);
+    CB_TRY(status);
+    for (uint32_t i = 0; i < net->param_count; i++) {
+        net->params[i].source = wanted[i].status == CB_MATCH_KEPT ? CB_PARAM_LOADED : net->params[i].source;
+    }
+    model->weights_path = cb_arena_strdup(arena, path);
+    return cb_sha256_of_file(path, model->weights_sha256, diag);
+}
+
+/* ---- the loss ------------------------------------------------------------------------------------------------------- */
+
+/* A layer at the end that the loss takes over (softmax under cross_entropy) is left out of the network. */
+static void take_link_over(struct cb_model *model, const char *link)
+{
+    struct cb_network *net = model->net;
+    uint32_t last = net->wires[model->scores].node;
+    if (link == NULL || last == CB_NONE || strcmp(net->nodes[last].type->layer.name, link) != 0) {
+        return;
+    }
+    const char *before = net->wires[net->nodes[last].x[0]].name;
+    uint32_t keep = net->nodes[last].x[0];
+    cb_network_prune(net, &keep, 1);
+    model->scores = cb_network_find_wire(net, before);
+    model->input = net->inputs[0];
+}
+
+static enum cb_status add_loss(struct cb_model *model, const struct cb_task *task, const struct cb_dataset *dataset,
+                               struct cb_diag *diag)
+{
+    struct cb_network *net = model->net;
+    bool values = dataset != NULL && dataset->target == CB_TARGET_VALUES;
+    const char *word = task->config.loss != NULL ? task->config.loss : values ? "mse" : "cross_entropy";
+    const struct cb_value *loss_value = cb_map_get(task->train, "loss");
+    const struct cb_place *at = loss_value != NULL ? &loss_value->at : NULL;
+    const struct cb_layer_type *type;
+    CB_TRY(cb_registry_find(net->registry, word, at, &type, diag));
+    if ((type->layer.flags & CB_LAYER_LOSS) == 0) {
+        return cb_fail(diag, CB_INVALID, at, "`%s` is a layer, but no loss", word);
+    }
+    if (type->layer.link == NULL && !values && dataset != NULL) {
+        return cb_fail(diag, CB_MISMATCH, at, "the loss `%s` is for values, but the data's labels are classes", word);
+    }
+    if (type->layer.link != NULL && values) {
+        return cb_fail(diag, CB_MISMATCH, at, "the loss `%s` is for classes, but the data's labels are values", word);
+    }
+    take_link_over(model, type->layer.link);
+    model->link = type->layer.link;
+    const struct cb_tensor *scores = &net->wires[model->scores].shape;
+    int64_t wanted = values ? dataset->value_count : model->class_count;
+    if (scores->rank != 2 || (wanted > 0 && scores->dims[1] != wanted)) {
+        char dims[192];
+        const struct cb_place *head = task->head != NULL ? &task->head->at : &task->model->at;
+        const char *what = values ? "values a sample" : "classes";
+        if (scores->rank != 2) {
+            return cb_fail(diag, CB_MISMATCH, head,
+                           "the head's output `%s` has the shape %s, but the labels want [N, %" PRId64
+                           "]: is a `global_avgpool` or `flatten` missing in front of `dense`?",
+                           net->wires[model->scores].name, cb_format_dims(scores->rank, scores->dims, dims), wanted);
+        }
+        return cb_fail(diag, CB_MISMATCH, head, "the head's output `%s` has %" PRId64 " units, but the data has %" PRId64
+                       " %s", net->wires[model->scores].name, scores->dims[1], wanted, what);
+    }
+    model->outputs = (uint32_t)scores->dims[1];
+    int64_t dims[2] = {1, values ? dataset->value_count : 1};
+    CB_TRY(cb_network_add_input(net, "target", values ? CB_F32 : CB_I32, values ? 2 : 1, dims, NULL, &model->target,
+                                diag));
+    uint32_t node, inputs[2] = {model->scores, model->target};
+    CB_TRY(cb_network_add_layer(net, word, "loss", task->config.loss_options, inputs, 2, true, at, &node, diag));
+    model->loss_value = net->nodes[node].y[0];
+    model->loss_weight = net->nodes[node].y[1];
+    return CB_OK;
+}
+
+/* ---- head ------------------------------------------------------------------------------------------------------------ */
+
+static enum cb_status default_head(struct cb_network *net, const struct cb_place *at, const struct cb_value **out,
+                                   struct cb_diag *diag)
+{
+    struct cb_value *list = cb_value_list(net->arena, at);
+    if (list == NULL || !cb_list_append(net->arena, list, cb_value_text(net->arena, "dense", at))) {
+        return cb_fail(diag, CB_MEMORY, at, "out of memory");
+    }
+    *out = list;
+    return CB_OK;
+}
+
+static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task *task, struct cb_diag *diag)
+{
+    struct cb_network *net = model->net;
+    if (task->keep_head) {
+        model->features = model->scores = net->backbone_output;
+        return CB_OK;
+    }
+    uint32_t output_node = net->wires[net->backbone_output].node;
+    const char *replace = task->replace != NULL ? task->replace->text : NULL;
+    if (replace == NULL && output_node == CB_NONE) {
+        return cb_fail(diag, CB_INVALID, &task->model->at, "the backbone has no layers to cut");
+    }
+    replace = replace != NULL ? replace : net->nodes[output_node].name;
+    CB_TRY(cb_network_cut(net, replace, task->replace != NULL ? &task->replace->at : &task->model->at, &model->features,
+                          diag));
+    const struct cb_value *head = task->head;
+    if (head == NULL) {
+        CB_TRY(default_head(net, &task->model->at, &head, diag));
+    }
+    net->class_count = model->class_count;
+    CB_TRY(cb_network_read_layers(net, head, "head.", model->features, true, &model->scores, diag));
+    return CB_OK;
+}
+
+/* The head is one linear layer straight on features [N,C]: then it has an exact solution. */
+static void find_head_dense(struct cb_model *model)
+{
+    const struct cb_network *net = model->net;
+    uint32_t node = net->wires[model->scores].node;
+    if (node == CB_NONE || !net->nodes[node].in_head || net->nodes[node].param_count < 1 ||
+        (net->nodes[node].type->layer.flags & CB_LAYER_LINEAR) == 0 ||
+        net->params[net->nodes[node].params[0]].decl.role != CB_PARAM_MATRIX) {
+        return;
+    }
+    uint32_t x = net->nodes[node].x[0];
+    if (x == model->features && net->wires[x].shape.rank == 2) {
+        model->head_dense = node;
+    }
+}
+
+static enum cb_status fill(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
+                           bool load, struct cb_diag *diag)
+{
+    draw_params(model->net, task->config.seed);
+    if (!load || task->random_weights) {
+        return CB_OK;
+    }
+    char *path;
+    bool own = task->weights != NULL && strcmp(task->weights->text, "pretrained") != 0;
+    if (own) {
+        path = cb_path_join(model->net->arena, task->folder, task->weights->text);
+        if (path != NULL && !cb_path_exists(path) && cb_path_exists(task->weights->text)) {
+            path = cb_arena_strdup(model->net->arena, task->weights->text);
+        }
+    } else {
+        CB_TRY(cb_backbone_weights((struct cb_backbone *)(uintptr_t)backbone, &path, diag));
+    }
+    return cb_model_load_weights(model, backbone, path, own ? &task->weights->at : NULL, diag);
+}
+
+static enum cb_status build(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
+                            const struct cb_dataset *dataset, uint32_t class_count, bool load, struct cb_diag *diag)
+{
+    struct cb_network *net = model->net;
+    int64_t size[2];
+    bool other_size = dataset != NULL && dataset->contract.modality == CB_IMAGE && backbone->contract.modality == CB_IMAGE;
+    if (other_size) {
+        size[0] = dataset->contract.shape[0];
+        size[1] = dataset->contract.shape[1];
+    }
+    CB_TRY(cb_network_read(net, backbone->file, other_size ? size : NULL, backbone->folder, diag));
+    model->contract = dataset != NULL ? dataset->contract : backbone->contract;
+    model->input = net->inputs[0];
+    model->class_count = dataset != NULL && dataset->target == CB_TARGET_CLASSES ? dataset->class_count : class_count;
+    if (dataset != NULL) {
+        model->background = dataset->background;
+        const char **classes = CB_NEW_ARRAY(net->arena, const char *, dataset->class_count + 1);
+        for (uint32_t i = 0; classes != NULL && i < dataset->class_count; i++) {
+            classes[i] = cb_arena_strdup(net->arena, dataset->classes[i]);
+        }
+        model->classes = dataset->class_count > 0 ? classes : NULL;
+        if (dataset->target == CB_TARGET_VALUES) {
+            model->class_count = dataset->value_count; /* what a `dense` without `units` gets */
+        }
+    }
+    CB_TRY(cut_and_head(model, task, diag));
+    CB_TRY(add_loss(model, task, dataset, diag));
+    CB_TRY(cb_network_freeze(net, task->frozen, task->batchnorm, diag));
+    find_head_dense(model);
+    CB_TRY(fill(model, task, backbone, load, diag));
+    cb_network_hash_frozen(net, model->frozen_before);
+    return CB_OK;
+}
+
+enum cb_status cb_model_build(const struct cb_task *task, const struct cb_backbone *backbone,
+                              struct cb_registry *registry, const struct cb_dataset *dataset, uint32_t class_count,
+                              bool load, struct cb_model **out, struct cb_diag *diag)
+{
+    struct cb_model *model;
+    CB_TRY(create(registry, backbone->name, &model, diag));
+    enum cb_status status = build(model, task, backbone, dataset, class_count, load, diag);
+    if (status != CB_OK) {
+        cb_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return CB_OK;
+}
+
+enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct cb_registry *registry,
+                                      const char *weights, bool random, struct cb_model **out, struct cb_diag *diag)
+{
+    struct cb_model *model;
+    CB_TRY(create(registry, backbone->name, &model, diag));
+    enum cb_status status = cb_network_read(model->net, backbone->file, NULL, backbone->folder, diag);
+    if (status == CB_OK) {
+        model->contract = backbone->contract;
+        model->input = model->net->inputs[0];
+        model->features = model->scores = model->net->backbone_output;
+        draw_params(model->net, 0);
+    }
+    char *path = weights != NULL && status == CB_OK ? cb_arena_strdup(model->net->arena, weights) : NULL;
+    if (status == CB_OK && !random && path == NULL) {
+        status = cb_backbone_weights((struct cb_backbone *)(uintptr_t)backbone, &path, diag);
+    }
+    if (status == CB_OK && path != NULL) {
+        status = cb_model_load_weights(model, backbone, path, NULL, diag);
+    }
+    if (status == CB_OK) {
+        status = cb_network_freeze(model->net, NULL, CB_BATCHNORM_FROZEN, diag);
+    }
+    if (status != CB_OK) {
+        cb_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return CB_OK;
+}
