@@ -1,0 +1,331 @@
+#!/usr/bin/env python3
+"""Makes tests/nets/*.json and tests/nets/names/*.txt with PyTorch, torchvision and timm.
+
+    python3 tests/reference/make_net_references.py [NETWORK...]
+
+Each network is torchvision's or timm's own, at a small size, with weights that nobody has to store: both sides compute
+them from the param's name and the element's index (see `uniform`, and tests/nets/formula.h). What is kept is what a test
+needs to judge another implementation:
+
+  outputs     the first scores of each sample, and 8 sums over all scores with random signs
+  gradients   per param: the norm of the gradient in double precision, the norm of the error that PyTorch's own single
+              precision makes (both engines differ from the truth; a network may amplify rounding), and 8 sums with random
+              signs. For any other gradient g of the param, the mean square of the 8 differences of sums is an unbiased
+              estimate of ||g - g64||^2, so that no gradient has to be stored
+  both modes  of batchnorm: `inference` (its stored statistics are used and constant), `training` (the batch's own)
+  sgd         the losses of ten steps of plain gradient descent in training mode, the largest deviation of PyTorch's
+              single precision up to each step, and the loss in inference mode after them, which also depends on how
+              the stored statistics moved
+
+names/*.txt lists the tensors of the files that people download, one a line, in the order in which the layers run; the
+test demands that tensor i lands on param i of our network.
+
+Names are ours: `weight` is `w`, `bias` is `b`, running_mean is `mean`, running_var is `var`. Where a layout matters (index
+of an element, order of sums) it is PyTorch's: [K,C,H,W] for filters, [K,C] for dense layers, [N,C,H,W] for pictures.
+"""
+import json
+import os
+import sys
+
+import numpy
+import timm
+import torch
+import torchvision
+from torch import nn
+from torch.nn import functional
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NETS = os.path.join(HERE, '..', 'nets')
+SUMS = 8
+STEPS = 10
+LEAVES = {'weight': 'w', 'bias': 'b', 'running_mean': 'mean', 'running_var': 'var'}
+
+
+# ---- numbers from names -------------------------------------------------------------------------------------------
+
+def fnv1a(text):
+    h = 0xcbf29ce484222325
+    for byte in text.encode():
+        h = ((h ^ byte) * 0x100000001b3) & (2 ** 64 - 1)
+    return h
+
+
+def scramble(name, first, count):
+    """64 random bits for each element first .. first + count - 1: splitmix64 of the name's hash and the index."""
+    with numpy.errstate(over='ignore'):
+        z = (numpy.arange(first, first + count, dtype=numpy.uint64) + numpy.uint64(1)) * numpy.uint64(0x9E3779B97F4A7C15)
+        z = z + numpy.uint64(fnv1a(name))
+        z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+        return z ^ (z >> numpy.uint64(31))
+
+
+def uniform(name, count):
+    """Numbers in [-1, 1), multiples of 2^-23, so that they are exact in single precision."""
+    return (scramble(name, 0, count) >> numpy.uint64(40)).astype(numpy.float64) * 2.0 ** -23 - 1.0
+
+
+def random_sums(name, values):
+    """SUMS sums over the values, sign k of element i being bit k of the bits for "signs:NAME"."""
+    flat = values.detach().double().reshape(-1).numpy()
+    sums = numpy.zeros(SUMS)
+    for first in range(0, flat.size, 1 << 20):
+        part = flat[first:first + (1 << 20)]
+        bits = scramble('signs:' + name, first, part.size)
+        for k in range(SUMS):
+            plus = (bits >> numpy.uint64(k)) & numpy.uint64(1)
+            sums[k] += numpy.where(plus == 1, part, -part).sum()
+    return [float(s) for s in sums]
+
+
+# ---- networks -----------------------------------------------------------------------------------------------------
+
+class LeNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1, self.fc2, self.classifier = nn.Linear(400, 120), nn.Linear(120, 84), nn.Linear(84, 10)
+
+    def forward(self, x):
+        x = functional.max_pool2d(self.conv1(x).relu(), 2)
+        x = functional.max_pool2d(self.conv2(x).relu(), 2).flatten(1)
+        return self.classifier(self.fc2(self.fc1(x).relu()).relu())
+
+
+class SmallCnn(nn.Module):
+    class Stage(nn.Module):
+        def __init__(self, channels, filters):
+            super().__init__()
+            self.conv = nn.Conv2d(channels, filters, 3, padding=1, bias=False)
+            self.bn = nn.BatchNorm2d(filters)
+
+        def forward(self, x):
+            return functional.max_pool2d(self.bn(self.conv(x)).relu(), 2)
+
+    def __init__(self):
+        super().__init__()
+        self.stage1, self.stage2, self.stage3 = self.Stage(1, 32), self.Stage(32, 64), self.Stage(64, 128)
+        self.classifier = nn.Linear(128 * 3 * 3, 10)
+
+    def forward(self, x):
+        return self.classifier(self.stage3(self.stage2(self.stage1(x))).flatten(1))
+
+
+def vgg16_for_64_pixels():
+    net = torchvision.models.vgg16()
+    net.avgpool = nn.Identity()  # the identity at 224 pixels, too; at 64 it would blow 2x2 up to 7x7
+    net.classifier[0] = nn.Linear(512 * 2 * 2, 4096)
+    return net
+
+
+# name: how it is made, whose it is, size, channels, batch, rate of the ten steps
+REFERENCES = {
+    'lenet': (LeNet, 'torch', 28, 1, 4, 0.02),
+    'small_cnn': (SmallCnn, 'torch', 28, 1, 4, 0.005),
+    'resnet18': (torchvision.models.resnet18, 'torchvision', 64, 3, 4, 0.002),
+    'resnet50': (torchvision.models.resnet50, 'torchvision', 64, 3, 4, 0.002),
+    'vgg16': (vgg16_for_64_pixels, 'torchvision', 64, 3, 2, 0.001),
+    'mobilenet_v2': (lambda: timm.create_model('mobilenetv2_100'), 'timm', 64, 3, 4, 0.002),
+    'efficientnet_lite0': (lambda: timm.create_model('tf_efficientnet_lite0'), 'timm', 64, 3, 4, 0.002),
+}
+# our network, whose names, how it is made, pixels, channels
+NAMES = [
+    ('resnet18', 'torchvision', torchvision.models.resnet18, 64),
+    ('resnet18', 'timm', lambda: timm.create_model('resnet18'), 64),
+    ('resnet50', 'torchvision', torchvision.models.resnet50, 64),
+    ('resnet50', 'timm', lambda: timm.create_model('resnet50'), 64),
+    ('vgg16', 'torchvision', torchvision.models.vgg16, 224),
+    ('vgg16', 'timm', lambda: timm.create_model('vgg16'), 224),
+    ('mobilenet_v2', 'torchvision', torchvision.models.mobilenet_v2, 64),
+    ('mobilenet_v2', 'timm', lambda: timm.create_model('mobilenetv2_100'), 64),
+    ('efficientnet_lite0', 'timm', lambda: timm.create_model('tf_efficientnet_lite0'), 64),
+]
+
+
+def our_name(name):
+    layer, _, leaf = name.rpartition('.')
+    return layer + '.' + LEAVES[leaf]
+
+
+def batchnorms(net):
+    return {name: m for name, m in net.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
+
+
+def switch_dropout_off(net):
+    for m in net.modules():
+        if isinstance(m, nn.Dropout):
+            m.p = 0.0
+
+
+def inputs(size, channels, batch):
+    x = 2.0 * uniform('x', batch * channels * size * size).reshape(batch, channels, size, size)
+    return torch.from_numpy(x.astype(numpy.float32))
+
+
+def set_weights(net, variances):
+    """Every value is a single-precision number. `variances`: batchnorm layer -> the variance that its input has about."""
+    norms = batchnorms(net)
+    output = [n for n, _ in net.named_parameters()][-1].rpartition('.')[0]
+    with torch.no_grad():
+        for name, tensor in list(net.named_parameters()) + list(net.named_buffers()):
+            layer, _, leaf = name.rpartition('.')
+            if leaf == 'num_batches_tracked':
+                continue
+            u = uniform(our_name(name), tensor.numel())
+            variance = variances.get(layer, 1.0)
+            if leaf == 'running_mean':
+                value = 0.2 * numpy.sqrt(variance) * u
+            elif leaf == 'running_var':
+                value = variance * (1.0 + 0.5 * u)
+            elif leaf == 'bias':
+                value = 0.1 * u
+            elif layer in norms:
+                value = 1.0 + 0.25 * u
+            else:  # He's variance, 2 / fan_in; a hundredth of it in the last layer, so that no class is certain
+                value = numpy.sqrt((0.06 if layer == output else 6.0) / (tensor.numel() // tensor.shape[0])) * u
+            tensor.copy_(torch.from_numpy(value.astype(numpy.float32)).reshape(tensor.shape))
+
+
+def measure_variances(net, x):
+    """The mean variance of each batchnorm's input, to three digits, so that inference mode is as sane as training."""
+    found = {}
+
+    def hook(name):
+        def store(module, args):
+            found[name] = float('%.3g' % args[0].var(dim=(0, 2, 3), unbiased=False).mean().item())
+        return store
+
+    handles = [m.register_forward_pre_hook(hook(name)) for name, m in batchnorms(net).items()]
+    net.train()
+    with torch.no_grad():
+        net(x)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+# ---- references ---------------------------------------------------------------------------------------------------
+
+def gradients(net, x, labels):
+    net.zero_grad()
+    scores = net(x)
+    loss = functional.cross_entropy(scores, labels)
+    loss.backward()
+    return scores.detach(), loss.item(), {our_name(n): p.grad.detach().clone() for n, p in net.named_parameters()}
+
+
+def descend(net, x, labels, rate):
+    losses = []
+    net.train()
+    for _ in range(STEPS):
+        loss = functional.cross_entropy(net(x), labels)
+        net.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for p in net.parameters():
+                p -= rate * p.grad
+        losses.append(loss.item())
+    net.eval()
+    with torch.no_grad():
+        return losses, functional.cross_entropy(net(x), labels).item()
+
+
+def reference(name):
+    make, _, size, channels, batch, rate = REFERENCES[name]
+    net = make()
+    switch_dropout_off(net)
+    net = net.double()
+    x = inputs(size, channels, batch)
+    set_weights(net, {})
+    variances = measure_variances(net, x.double())
+    single = make()
+    switch_dropout_off(single)
+    set_weights(single, variances)
+    set_weights(net, variances)
+    states = [n for n, _ in net.named_buffers() if not n.endswith('num_batches_tracked')]
+    result = {
+        'network': name,
+        'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),
+        'size': [size, size], 'batch': batch, 'variances': variances,
+        'param_values': sum(p.numel() for p in net.parameters()),
+        'state_values': sum(net.get_buffer(n).numel() for n in states),
+    }
+    for mode in ('inference', 'training'):
+        set_weights(net, variances)
+        set_weights(single, variances)
+        net.train(mode == 'training')
+        single.train(mode == 'training')
+        labels = torch.tensor([(7 * n + 3) % (1000 if size > 28 else 10) for n in range(batch)])
+        scores, loss, truth = gradients(net, x.double(), labels)
+        scores32, loss32, rounded = gradients(single, x, labels)
+        table = {}
+        for param, g in truth.items():
+            error = (rounded[param].double() - g).norm().item()
+            table[param] = [g.norm().item(), error] + random_sums(param, g)
+        result[mode] = {
+            'loss': loss, 'loss_error': abs(loss32 - loss),
+            'scores_norm': scores.norm().item(), 'scores_error': (scores32.double() - scores).norm().item(),
+            'scores_sums': random_sums('scores', scores), 'scores_first': scores[:, :8].flatten().tolist(),
+            'gradients': table,
+        }
+    set_weights(net, variances)
+    set_weights(single, variances)
+    losses, after = descend(net, x.double(), labels, rate)
+    losses32, after32 = descend(single, x, labels, rate)
+    deviation = numpy.maximum.accumulate(numpy.abs(numpy.array(losses32) - numpy.array(losses)))
+    result['sgd'] = {'rate': rate, 'losses': losses, 'deviation': deviation.tolist(), 'inference_loss_after': after,
+                     'inference_deviation': abs(after32 - after)}
+    result['labels'] = labels.tolist()
+    return result
+
+
+def write(value, depth=0):
+    """JSON with a line per entry of a map and nine digits, so that a change of one figure is one line of a diff."""
+    if isinstance(value, dict):
+        inner = ',\n'.join(' ' * (depth + 1) + json.dumps(k) + ': ' + write(v, depth + 1) for k, v in value.items())
+        return '{\n' + inner + '\n' + ' ' * depth + '}'
+    if isinstance(value, list):
+        return '[' + ', '.join(write(v) for v in value) + ']'
+    return '%.9g' % value if isinstance(value, float) else json.dumps(value)
+
+
+def names_file(net, size):
+    """The tensors of net's state dict, layer by layer in the order in which the layers run."""
+    order = []
+    leaves = [(n, m) for n, m in net.named_modules() if list(m.parameters(recurse=False))]
+    for name, module in leaves:
+        module.register_forward_pre_hook(lambda m, a, name=name: order.append(name))
+    net.eval()
+    with torch.no_grad():
+        net(torch.zeros(1, 3, size, size))
+    assert sorted(order) == sorted(n for n, _ in leaves)
+    tensors = net.state_dict()
+    lines = []
+    for layer in order:
+        for name, tensor in tensors.items():
+            if name.rpartition('.')[0] == layer:
+                dtype = {torch.float32: 'F32', torch.int64: 'I64'}[tensor.dtype]
+                lines.append(' '.join([name, dtype] + [str(d) for d in tensor.shape]))
+    assert len(lines) == len(tensors)
+    return lines
+
+
+def main():
+    torch.set_num_threads(int(os.environ.get('THREADS', '1')))
+    wanted = sys.argv[1:] or list(REFERENCES)
+    for name in wanted:
+        with open(os.path.join(NETS, name + '.json'), 'w') as file:
+            file.write(write(reference(name)) + '\n')
+        print(name, flush=True)
+    os.makedirs(os.path.join(NETS, 'names'), exist_ok=True)
+    versions = {'torchvision': torchvision.__version__, 'timm': timm.__version__}
+    for name, whose, make, size in NAMES:
+        if name in wanted:
+            with open(os.path.join(NETS, 'names', '%s.%s.txt' % (name, whose)), 'w') as file:
+                file.write('# %s %s: tensors of %s in the order in which the layers run\n' % (whose, versions[whose], name))
+                file.write('\n'.join(names_file(make(), size)) + '\n')
+
+
+if __name__ == '__main__':
+    main()
