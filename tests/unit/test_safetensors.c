@@ -1,6 +1,9 @@
 /* test_safetensors.c: reading and writing safetensors against files of its own library, and every way to be wrong. */
 #include "weights_common.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include "weights/safetensors.h"
 
 struct folder {
@@ -145,9 +148,35 @@ static void what_cannot_be_written_is_refused_and_leaves_no_file(void **state)
     assert_int_equal(cb_safetensors_write(folder->path, twice, 1, keys, 2, diag), CB_INVALID);
     assert_says(diag, "the metadata has `k` twice");
     cb_diag_clear(diag);
-    assert_int_equal(cb_safetensors_write("/dev/full/x.safetensors", twice, 1, NULL, 0, diag), CB_IO);
     assert_int_not_equal(access(folder->path, F_OK), 0);
     cb_diag_destroy(diag);
+}
+
+/* As on a full disk: writing fails half-way; what was there before stays. */
+static void a_failed_write_leaves_the_old_file(void **state)
+{
+    struct folder *folder = *state;
+    static const float values[100000];
+    const struct cb_safetensors_entry small = {"w", CB_STORED_F32, 1, {2}, values};
+    const struct cb_safetensors_entry large = {"w", CB_STORED_F32, 1, {100000}, values};
+    assert_int_equal(cb_safetensors_write(folder->path, &small, 1, NULL, 0, NULL), CB_OK);
+    struct rlimit old, limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    limit = old;
+    limit.rlim_cur = 65536;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct cb_diag *diag = cb_diag_create();
+    enum cb_status status = cb_safetensors_write(folder->path, &large, 1, NULL, 0, diag);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(status, CB_IO);
+    assert_says(diag, "File too large");
+    cb_diag_destroy(diag);
+    struct cb_tensor_file *file = NULL;
+    assert_int_equal(cb_tensors_open(folder->path, &file, NULL, NULL), CB_OK);
+    assert_int_equal(cb_tensors_find(file, "w")->count, 2);
+    cb_tensors_close(file);
 }
 
 /* ---- damaged files ------------------------------------------------------------------------------------------------ */
@@ -292,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(writing_gives_the_bytes_that_the_library_gives, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(metadata_and_odd_names_survive_a_round_trip, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused_and_leaves_no_file, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(every_rule_of_the_specification_is_enforced, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(cut_and_changed_files_do_no_harm, make_folder, remove_folder),
     };
