@@ -17,7 +17,7 @@ struct cb_softmax_options {
     double l2;               /* >= 0; negative: chosen by stratified cross-validation */
     uint32_t folds;          /* of the cross-validation; 0: 5 */
     uint32_t max_iterations; /* 0: 1000 */
-    double tolerance;        /* on the largest gradient of the mean loss, scaled features; 0: 1e-6 */
+    double tolerance;        /* on the largest gradient of the mean loss, scaled features; 0: 1e-7 */
     const float *class_weights; /* [classes]; NULL: all 1 */
     const uint32_t *groups;  /* [n]: samples of one group are never parted by a fold; NULL: each its own */
     uint64_t seed;           /* of the folds */
@@ -40,16 +40,16 @@ struct cb_softmax_info {
 };
 
 /* Fits to x [n, c] (row-major) and labels y [n] in 0 .. classes - 1; writes w [c, classes] and b [classes], untouched on
- * failure, and `*out_info` (may be NULL). With l2 = 0 on separable data there is no minimum: it stops at max_iterations
- * or where the loss is 1e-9, converged = false. INVALID: no samples, one class, a label outside; NUMERIC: a feature that is
- * not finite; MEMORY; INTERRUPTED. Deterministic: the same bits for the same input and processor. */
+ * failure, and `*out_info` (may be NULL). With l2 = 0 on separable data there is no minimum: it stops where the slope is
+ * below the tolerance. INVALID: no samples, one class, a label outside, a class weight not above 0; NUMERIC: a feature
+ * that is not finite; MEMORY; INTERRUPTED. The same bits for the same input and processor. */
 enum cb_status cb_softmax_regression_fit(const float *x, const int32_t *y, size_t n, size_t c, uint32_t classes,
                                          const struct cb_softmax_options *options, float *w, float *b,
                                          struct cb_softmax_info *out_info, struct cb_diag *diag);
 
 /* The same for a mean-squared-error head: minimises 1/2 * sum of (x w + b - y)^2 + l2/2 * sum of w^2 with targets
- * y [n, outputs], as scikit-learn's Ridge(alpha = l2). info: loss and grid_loss are mean squared errors. Uses l2, folds,
- * groups, seed, threads, cancelled of the options. */
+ * y [n, outputs], as scikit-learn's Ridge(alpha = l2). In `info` losses are mean squared errors and accuracies 0.
+ * class_weights are not used. */
 enum cb_status cb_ridge_fit(const float *x, const float *y, size_t n, size_t c, uint32_t outputs,
                             const struct cb_softmax_options *options, float *w, float *b,
                             struct cb_softmax_info *out_info, struct cb_diag *diag);
