@@ -207,7 +207,7 @@ static enum cb_status read_key(struct reader *reader, const yaml_event_t *event,
         return cb_fail(reader->diag, CB_FORMAT, &at, "a key may not hold the character \\0");
     }
     if (length == 0 && is_plain) {
-        return cb_fail(reader->diag, CB_FORMAT, &at, "a key is missing before `:`");
+        return cb_fail(reader->diag, CB_FORMAT, &at, "a key is missing here");
     }
     if (is_plain && strcmp(text, "<<") == 0) {
         return cb_fail(reader->diag, CB_FORMAT, &at, "merge keys (`<<`) are not part of YAML 1.2");
@@ -409,7 +409,7 @@ static enum cb_status read_document(struct reader *reader, struct cb_value **out
     return CB_OK;
 }
 
-static enum cb_status read_source(struct cb_arena *arena, const struct cb_source *source, struct cb_value **out,
+static enum cb_status read_source(struct cb_arena *arena, struct cb_source *source, struct cb_value **out,
                                   struct cb_diag *diag)
 {
     struct reader reader = {.arena = arena, .diag = diag, .source = source};
@@ -422,6 +422,10 @@ static enum cb_status read_source(struct cb_arena *arena, const struct cb_source
                        CB_YAML_MAX_BYTES >> 20);
     }
     CB_TRY(cb__check_encoding(source, diag));
+    if (cb_starts_with(source->text, "\xEF\xBB\xBF")) { /* a byte order mark is no letter of the first line */
+        source->text += 3;
+        source->length -= 3;
+    }
     if (!yaml_parser_initialize(&reader.parser)) {
         return cb__fail_reading_memory(source, diag);
     }
