@@ -240,7 +240,8 @@ static enum cb_status miss(const struct matching *m, struct cb_wanted *w, const 
 {
     struct candidates names = candidates_of(m, w, map);
     w->status = CB_MATCH_MISSING;
-    w->reason = names.foreign ? cb_arena_printf(m->arena, "neither `%s` nor `%s` is there", names.foreign, names.own)
+    bool is_one = !names.foreign || strcmp(names.foreign, names.own) == 0;
+    w->reason = !is_one ? cb_arena_printf(m->arena, "neither `%s` nor `%s` is there", names.foreign, names.own)
                               : cb_arena_printf(m->arena, "`%s` is not there", names.own);
     return w->reason ? CB_OK : no_memory(m);
 }

@@ -49,7 +49,7 @@ struct cb_wanted {
  * part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. "" is
  * before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first. */
 struct cb_name_rule {
-    const char *theirs, *ours;
+    const char *ours, *theirs;
 };
 struct cb_name_map {
     const char *label; /* "torchvision"; for the report */
@@ -73,8 +73,8 @@ struct cb_load_report {
 
 /* The name that `rules` give `layer`, in the arena; NULL when no rule speaks of it (or memory is exhausted). */
 char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer);
-/* Reads `names:` of a backbone file into the arena: maps by label, each of THEIRS to OURS,
- *     names: {timm: {}, torchvision: {features.0.0: conv_stem, features.0.1: bn1}}
+/* Reads `names:` of a backbone file into the arena: maps by label, each from our names to theirs,
+ *     names: {timm: {}, torchvision: {conv_stem: features.0.0, bn1: features.0.1}}
  * An empty one says that the names are equal. NULL or null gives none. Collects errors. */
 enum cb_status cb_name_maps_read(struct cb_arena *arena, const struct cb_value *value, struct cb_name_map **out_maps,
                                  uint32_t *out_count, struct cb_diag *diag);

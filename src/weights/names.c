@@ -129,7 +129,7 @@ static enum cb_status read_map(struct cb_arena *arena, const struct cb_entry *en
         return CB_OK;
     }
     if (map->kind != CB_KIND_MAP) {
-        return cb_fail(diag, CB_INVALID, &map->at, "`names` has under `%s` %s, not a map of their names to ours",
+        return cb_fail(diag, CB_INVALID, &map->at, "`names` has under `%s` %s, not a map of our names to theirs",
                        entry->key, cb_kind_name(map->kind));
     }
     struct cb_name_rule *rules = CB_NEW_ARRAY(arena, struct cb_name_rule, map->as.map.count + 1);
@@ -139,17 +139,17 @@ static enum cb_status read_map(struct cb_arena *arena, const struct cb_entry *en
     enum cb_status status = CB_OK;
     for (size_t i = 0; i < map->as.map.count; i++) {
         const struct cb_entry *rule = &map->as.map.entries[i];
-        const struct cb_value *ours = rule->value;
-        if (ours->kind == CB_KIND_LIST || ours->kind == CB_KIND_MAP || ours->kind == CB_KIND_NULL) {
-            status = cb_fail(diag, CB_INVALID, &ours->at, "`%s` must be the name of a layer, not %s", rule->key,
-                             cb_kind_name(ours->kind));
+        const struct cb_value *theirs = rule->value;
+        if (theirs->kind == CB_KIND_LIST || theirs->kind == CB_KIND_MAP || theirs->kind == CB_KIND_NULL) {
+            status = cb_fail(diag, CB_INVALID, &theirs->at, "`%s` must be the name of a layer, not %s", rule->key,
+                             cb_kind_name(theirs->kind));
             continue;
         }
-        if (count_stars(rule->key) != count_stars(ours->text)) {
-            status = cb_fail(diag, CB_INVALID, &ours->at, "`%s` and `%s` must have the same number of `*`", rule->key,
-                             ours->text);
+        if (count_stars(rule->key) != count_stars(theirs->text)) {
+            status = cb_fail(diag, CB_INVALID, &theirs->at, "`%s` and `%s` must have the same number of `*`", rule->key,
+                             theirs->text);
         }
-        rules[i] = (struct cb_name_rule){rule->key, ours->text};
+        rules[i] = (struct cb_name_rule){.ours = rule->key, .theirs = theirs->text};
     }
     out->rules = rules;
     out->count = (uint32_t)map->as.map.count;

@@ -194,8 +194,8 @@ static void foreign_names_win_over_our_own_in_foreign_files(void **state)
 }
 
 static const struct cb_name_rule lite_rules[] = {
-    {"_conv_stem", "conv_stem"}, {"_bn0", "bn1"}, {"_bn1", "bn2"},
-    {"_blocks.*._project_conv", "blocks.*.conv_pw"}, {"_blocks.3", "blocks.3"}, {"everything", ""},
+    {"conv_stem", "_conv_stem"}, {"bn1", "_bn0"}, {"bn2", "_bn1"},
+    {"blocks.*.conv_pw", "_blocks.*._project_conv"}, {"blocks.3", "_blocks.3"}, {"", "everything"},
 };
 static const struct cb_name_map lite_map = {"lite", lite_rules, 6};
 static const struct cb_name_map equal_map = {"equal", NULL, 0};
@@ -257,7 +257,7 @@ static void one_tensor_never_goes_to_two_params(void **state)
     struct fixture *f = *state;
     const struct spec specs[] = {{"bn1.weight", 1, {2}, 1.0f}, {"stem.weight", 1, {2}, 1.0f}};
     make_file(f, specs, 2, NULL);
-    const struct cb_name_rule rules[] = {{"bn1", "bn2"}, {"stem", "conv"}};
+    const struct cb_name_rule rules[] = {{"bn2", "bn1"}, {"conv", "stem"}};
     const struct cb_name_map map = {"m", rules, 2};
     float out[3][2];
     struct cb_wanted wanted[] = {
@@ -335,8 +335,8 @@ static void name_maps_are_read_from_yaml(void **state)
     struct fixture *f = *state;
     static const char text[] = "timm: {}\n"
                                "torchvision:\n"
-                               "  features.0.0: conv_stem\n"
-                               "  features.*.conv: blocks.*\n";
+                               "  conv_stem: features.0.0\n"
+                               "  blocks.*: features.*.conv\n";
     struct cb_value *value;
     struct cb_name_map *maps;
     uint32_t count;
