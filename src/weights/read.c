@@ -172,35 +172,57 @@ enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage 
 
 /* ---- views ------------------------------------------------------------------------------------------------------- */
 
-/* A view without dims of 1 and with neighbours merged where one stride continues the other. */
+/* A view without dims of 1 and with neighbours merged where one stride continues the other. The last dim is contiguous in
+ * the output. */
 struct view {
     uint32_t rank;
     int64_t dims[CB_MAX_RANK];
-    int64_t strides[CB_MAX_RANK];
+    int64_t strides[CB_MAX_RANK]; /* in the storage, elements */
+    int64_t to[CB_MAX_RANK];      /* in the output, elements */
 };
+
+static void swap(int64_t *a, int64_t *b)
+{
+    int64_t old = *a;
+    *a = *b;
+    *b = old;
+}
+
+/* Puts the dim that is densest in the storage beside the one that is densest in the output: a transpose of these two in
+ * small squares then reads and writes whole cache lines. */
+static void pair_dense_dims(struct view *view)
+{
+    uint32_t row = 0;
+    for (uint32_t i = 1; i + 1 < view->rank; i++) {
+        row = view->strides[i] < view->strides[row] ? i : row;
+    }
+    if (view->rank > 2) {
+        swap(&view->dims[row], &view->dims[view->rank - 2]);
+        swap(&view->strides[row], &view->strides[view->rank - 2]);
+        swap(&view->to[row], &view->to[view->rank - 2]);
+    }
+}
 
 static struct view simplify(const struct cb_tensor_entry *entry)
 {
-    struct view view = {0};
+    struct view view = {.rank = 1, .dims = {1}, .strides = {1}}; /* for one value */
+    uint32_t rank = 0;
     for (uint32_t i = 0; i < entry->rank; i++) {
         if (entry->dims[i] == 1) {
             continue;
         }
-        uint32_t last = view.rank - 1;
-        if (view.rank > 0 && view.strides[last] == entry->strides[i] * entry->dims[i]) {
-            view.dims[last] *= entry->dims[i];
-            view.strides[last] = entry->strides[i];
+        if (rank > 0 && view.strides[rank - 1] == entry->strides[i] * entry->dims[i]) {
+            view.dims[rank - 1] *= entry->dims[i];
+            view.strides[rank - 1] = entry->strides[i];
         } else {
-            view.dims[view.rank] = entry->dims[i];
-            view.strides[view.rank] = entry->strides[i];
-            view.rank++;
+            view.dims[rank] = entry->dims[i];
+            view.strides[rank] = entry->strides[i];
+            rank++;
         }
     }
-    if (view.rank == 0) {
-        view.rank = 1;
-        view.dims[0] = 1;
-        view.strides[0] = 1;
-    }
+    view.rank = rank ? rank : 1;
+    cb__dense_strides(view.rank, view.dims, view.to);
+    pair_dense_dims(&view);
     return view;
 }
 
@@ -214,67 +236,60 @@ struct reading {
     bool does_not_fit; /* an integer left int64 */
 };
 
-static void read_run(struct reading *r, const unsigned char *from, int64_t stride, int64_t count, uint64_t to)
+static void read_run(struct reading *r, int64_t from, int64_t stride, int64_t count, int64_t to)
 {
+    const unsigned char *data = r->data + from * r->size;
     if (r->integers) {
         for (int64_t i = 0; i < count; i++) {
-            r->does_not_fit |= !load_i64[r->type](from + i * stride * r->size, &r->integers[to + (uint64_t)i]);
+            r->does_not_fit |= !load_i64[r->type](data + i * stride * r->size, &r->integers[to + i]);
         }
     } else if (r->type == CB_STORED_F32 && stride == 1) {
-        memcpy(r->reals + to, from, (size_t)count * sizeof(float));
+        memcpy(r->reals + to, data, (size_t)count * sizeof(float));
     } else if (r->type == CB_STORED_F32) {
         for (int64_t i = 0; i < count; i++) {
-            memcpy(&r->reals[to + (uint64_t)i], from + i * stride * (int64_t)sizeof(float), sizeof(float));
+            memcpy(&r->reals[to + i], data + i * stride * (int64_t)sizeof(float), sizeof(float));
         }
     } else {
         for (int64_t i = 0; i < count; i++) {
-            r->reals[to + (uint64_t)i] = load_f32[r->type](from + i * stride * r->size);
+            r->reals[to + i] = load_f32[r->type](data + i * stride * r->size);
         }
     }
 }
 
-/* The last two dims in squares, so that a transpose reads and writes whole cache lines. */
-static void read_plane(struct reading *r, const unsigned char *from, uint64_t to)
+/* The last two dims of the view. */
+static void read_plane(struct reading *r, int64_t from, int64_t to)
 {
     enum { SIDE = 32 };
-    uint32_t column = r->view.rank - 1;
-    int64_t rows = r->view.rank > 1 ? r->view.dims[column - 1] : 1;
-    int64_t row_stride = r->view.rank > 1 ? r->view.strides[column - 1] : 0;
-    int64_t columns = r->view.dims[column];
-    int64_t column_stride = r->view.strides[column];
-    if (column_stride <= row_stride || rows == 1) {
+    const struct view *v = &r->view;
+    uint32_t column = v->rank - 1;
+    bool has_rows = v->rank > 1;
+    int64_t rows = has_rows ? v->dims[column - 1] : 1;
+    int64_t row_stride = has_rows ? v->strides[column - 1] : 0;
+    int64_t row_to = has_rows ? v->to[column - 1] : 0;
+    int64_t step = v->strides[column] > row_stride && rows > 1 ? SIDE : v->dims[column];
+    for (int64_t j = 0; j < v->dims[column]; j += step) {
+        int64_t width = v->dims[column] - j < step ? v->dims[column] - j : step;
         for (int64_t i = 0; i < rows; i++) {
-            read_run(r, from + i * row_stride * r->size, column_stride, columns, to + (uint64_t)(i * columns));
-        }
-        return;
-    }
-    for (int64_t j = 0; j < columns; j += SIDE) {
-        int64_t width = columns - j < SIDE ? columns - j : SIDE;
-        for (int64_t i = 0; i < rows; i++) {
-            read_run(r, from + (i * row_stride + j * column_stride) * r->size, column_stride, width,
-                     to + (uint64_t)(i * columns + j));
+            read_run(r, from + i * row_stride + j * v->strides[column], v->strides[column], width, to + i * row_to + j);
         }
     }
 }
 
 static void read_all(struct reading *r)
 {
-    uint32_t outer_rank = r->view.rank > 2 ? r->view.rank - 2 : 0;
+    const struct view *v = &r->view;
+    uint32_t outer_rank = v->rank > 2 ? v->rank - 2 : 0;
     int64_t index[CB_MAX_RANK] = {0};
-    uint64_t plane = 1;
-    for (uint32_t i = outer_rank; i < r->view.rank; i++) {
-        plane *= (uint64_t)r->view.dims[i];
-    }
-    uint64_t to = 0;
     for (;;) {
         int64_t from = 0;
+        int64_t to = 0;
         for (uint32_t i = 0; i < outer_rank; i++) {
-            from += index[i] * r->view.strides[i];
+            from += index[i] * v->strides[i];
+            to += index[i] * v->to[i];
         }
-        read_plane(r, r->data + from * r->size, to);
-        to += plane;
+        read_plane(r, from, to);
         uint32_t i = outer_rank;
-        while (i > 0 && ++index[i - 1] == r->view.dims[i - 1]) {
+        while (i > 0 && ++index[i - 1] == v->dims[i - 1]) {
             index[--i] = 0;
         }
         if (i == 0) {
