@@ -81,6 +81,21 @@ static void add_json_escape(struct cb_text *text, unsigned char byte)
     }
 }
 
+/* The code point of a valid sequence of two or three bytes. */
+static unsigned code_point(const char *sequence, size_t length)
+{
+    const unsigned char *byte = (const unsigned char *)sequence;
+    return length == 2 ? (byte[0] & 0x1Fu) << 6 | (byte[1] & 0x3Fu)
+                       : (byte[0] & 0x0Fu) << 12 | (byte[1] & 0x3Fu) << 6 | (byte[2] & 0x3Fu);
+}
+
+/* Letters that a terminal, JavaScript or YAML would take for a control or the end of a line. */
+static bool needs_escape(unsigned code)
+{
+    return (code >= 0x80 && code < 0xA0) || code == 0x2028 || code == 0x2029 || code == 0xFEFF || code == 0xFFFE ||
+           code == 0xFFFF;
+}
+
 void cb_text_add_json_string(struct cb_text *text, const char *piece)
 {
     size_t left = strlen(piece);
@@ -93,6 +108,8 @@ void cb_text_add_json_string(struct cb_text *text, const char *piece)
             length = 1;
         } else if (length == 1 && (byte < 0x20 || byte == '"' || byte == '\\' || byte == 0x7F)) {
             add_json_escape(text, byte);
+        } else if ((length == 2 || length == 3) && needs_escape(code_point(piece, length))) {
+            cb_text_addf(text, "\\u%04x", code_point(piece, length));
         } else {
             cb_text_add_bytes(text, piece, length);
         }

@@ -74,6 +74,11 @@ static enum cb_status fail_syntax(struct reader *reader)
         at.column = (int)((const char *)memchr(line, '\t', indent) - line) + 1;
         return cb_fail(reader->diag, CB_FORMAT, &at, "a tab in the indentation: YAML is indented with spaces");
     }
+    bool is_at_end = !line || line[strspn(line, " \t\r\n")] == '\0';
+    if (parser->context && is_at_end) { /* something was never closed: where it was opened says more */
+        at = place_of(reader, parser->context_mark);
+        return cb_fail(reader->diag, CB_FORMAT, &at, "not valid YAML: %s, %s", problem, parser->context);
+    }
     if (parser->context) {
         return cb_fail(reader->diag, CB_FORMAT, &at, "not valid YAML: %s, %s (line %d)", problem, parser->context,
                        (int)parser->context_mark.line + 1);

@@ -57,6 +57,8 @@ static void json_strings_are_escaped(void **state)
     expect_json("a \"b\" \\ /", "\"a \\\"b\\\" \\\\ /\"");
     expect_json("\n\t\r\b\f\x01\x7f", "\"\\n\\t\\r\\b\\f\\u0001\\u007f\"");
     expect_json("größe 語 \xF0\x9F\x8C\xB3", "\"größe 語 \xF0\x9F\x8C\xB3\"");
+    expect_json("\xC2\x85 \xC2\x9F \xC2\xA0 \xE2\x80\xA8 \xEF\xBB\xBF \xEF\xBF\xBE",
+                "\"\\u0085 \\u009f \xC2\xA0 \\u2028 \\ufeff \\ufffe\"");
     expect_json("a\xFF" "b\xC3", "\"a\xEF\xBF\xBD" "b\xEF\xBF\xBD\"");
     expect_json("\xED\xA0\x80", "\"\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""); /* a surrogate */
 }
