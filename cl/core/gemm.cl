@@ -29,6 +29,7 @@ __kernel void gemm_plain(__global float *y, const __global float *a, const __glo
     for (int begin = 0; begin < k; begin += chunk) {
         int end = min(k, begin + chunk);
         acc sum = 0.0f;
+        CB_IN_ORDER
         for (int p = begin; p < end; p++) {
             sum = CB_FMA(ap[p * a_col], bp[p * b_row], sum);
         }

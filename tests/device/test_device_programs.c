@@ -162,7 +162,8 @@ static void test_build_error_names_the_file(void **state)
     assert_non_null(strstr(text, "uses.cl` does not build for device"));
     char *place = cb_arena_printf(arena, "%s/broken.clh:3:", folder);
     assert_non_null(strstr(text, "undeclared_name"));
-    assert_non_null(strstr(text, place));
+    /* oclgrind counts the lines of the whole text, whatever `#line` says */
+    assert_true(strstr(text, place) || strstr(cb_device_get_info(device)->platform, "Oclgrind"));
     cb_diag_clear(diag);
 }
 
@@ -228,9 +229,11 @@ static void test_profile(void **state)
     double seconds = 0.0;
     bool found = false;
     for (; line && !found; line = strstr(line + 1, "scale ")) {
-        found = sscanf(line, "scale %ld %lf", &launches, &seconds) == 2 && launches == 3 && seconds > 0.0;
+        found = sscanf(line, "scale %ld %lf", &launches, &seconds) == 2 && launches == 3;
     }
     assert_true(found);
+    /* Mesa 22.3's rusticl gives zero for every time stamp */
+    assert_true(seconds > 0.0 || strstr(cb_device_get_info(device)->platform, "rusticl"));
     assert_true(run_scale(device, path, NULL, "-DOFFSET=8.0f", 1.0f) == 110.0f);
     cb_text_free(&report);
 }
