@@ -130,6 +130,8 @@ static void other_things_that_torch_saves_are_refused(void **state)
              "\x80\x02M\xe9\x03."                                        /* 1001 */                                     \
              "\x80\x02}X\x0d\0\0\0little_endian\x88s."                   /* {little_endian: True} */
 #define STORAGE(count) "(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0kX\x03\0\0\0cpu" count "NtQ"
+#define VIEW(offset, count)                                                                        \
+    "(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0kX\x03\0\0\0cpuK\x04(X\x01\0\0\0v" offset count "ttQ"
 #define TENSOR(storage, rest) "ctorch._utils\n_rebuild_tensor_v2\n(" storage rest "\x89NtR"
 
 static const struct {
@@ -142,6 +144,14 @@ static const struct {
 #define S(text) text, sizeof(text) - 1
     {"a right one", S("}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." "]X\x01\0\0\0ka."
       "\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_OK, ""},
+    {"a view of a storage", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x02", "K\x02"), "K\0K\x01\x85K\x01\x85") "s." "]X\x01\0\0\0ka."
+      "\x04\0\0\0\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\x80\x3f" "\0\0\0\0"), CB_OK, ""},
+    {"Python 2's OrderedDict", S("ccollections\nOrderedDict\n](](X\x01\0\0\0w" TENSOR(STORAGE("K\x01"),
+      "K\0K\x01\x85K\x01\x85") "ee\x85R." "]X\x01\0\0\0ka.\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_OK, ""},
+    {"a view outside", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x03", "K\x02"), "K\0K\x01\x85K\x01\x85") "s."), CB_FORMAT,
+     "the view of storage `k` does not lie in it"},
+    {"outside a view", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x01", "K\x02"), "K\0K\x03\x85K\x01\x85") "s."), CB_FORMAT,
+     "a tensor [3] at 0 reaches outside its storage of 2 elements"},
     {"system", S("cos\nsystem\n(X\x04\0\0\0truetR."), CB_FORMAT, "pickle byte 45: the file wants `os.system`"},
     {"opcode", S("i"), CB_FORMAT, "pickle byte 45: opcode INST has no place in a dict of tensors"},
     {"newobj", S("ccollections\nOrderedDict\n)\x81."), CB_FORMAT, "opcode NEWOBJ has no place"},
@@ -215,6 +225,37 @@ static void hostile_streams_are_refused_in_words(void **state)
             expect_refusal(path, streams[i].status, streams[i].sentence);
         }
     }
+    unlink(path);
+    rmdir(folder);
+    free(folder);
+}
+
+/* A short pickle that would build dicts without end: one long list of pairs, made into an OrderedDict again and again. */
+static void a_pickle_cannot_grow_beyond_its_bounds(void **state)
+{
+    (void)state;
+    enum { PAIRS = 8000, CALLS = 4000 };
+    static const char pair[] = "NN\x86";
+    static const char call[] = "h\x01h\x00\x85R0";
+    char *folder = make_test_folder();
+    char path[4096];
+    snprintf(path, sizeof(path), "%s/bomb.pth", folder);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fwrite(HEAD, 1, sizeof(HEAD) - 1, f);
+    static const char list_begins[] = "]q\x00(";
+    fwrite(list_begins, 1, sizeof(list_begins) - 1, f);
+    for (int i = 0; i < PAIRS; i++) {
+        fwrite(pair, 1, sizeof(pair) - 1, f);
+    }
+    static const char global[] = "eccollections\nOrderedDict\nq\x01";
+    fwrite(global, 1, sizeof(global) - 1, f);
+    for (int i = 0; i < CALLS; i++) {
+        fwrite(call, 1, sizeof(call) - 1, f);
+    }
+    fputs("}.", f);
+    assert_int_equal(fclose(f), 0);
+    expect_refusal(path, CB_FORMAT, "there are over 16000000 items");
     unlink(path);
     rmdir(folder);
     free(folder);
@@ -324,6 +365,7 @@ int main(void)
         cmocka_unit_test(a_view_outside_its_storage_is_refused),
         cmocka_unit_test(other_things_that_torch_saves_are_refused),
         cmocka_unit_test(hostile_streams_are_refused_in_words),
+        cmocka_unit_test(a_pickle_cannot_grow_beyond_its_bounds),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(changed_bytes_do_no_harm),
         cmocka_unit_test(what_people_have_instead_of_weights_is_named),
