@@ -26,7 +26,7 @@ struct cb_optimizer_config {
     double rate;         /* learning rate; 0: what the recipe says */
     double weight_decay; /* sgd, adam, adamw */
     double momentum;     /* sgd */
-    bool nesterov;       /* sgd */
+    uint32_t nesterov;   /* sgd; 0 or 1 */
     double beta1, beta2, epsilon; /* adam, adamw */
     double l2;           /* lbfgs; negative: chosen by cross-validation */
     int64_t max_iterations; /* lbfgs */
@@ -35,8 +35,8 @@ struct cb_optimizer_config {
 };
 
 const char *cb_optimizer_name(enum cb_optimizer_kind kind); /* "adamw" */
-/* Reads `adamw`, {sgd: {momentum: 0.9, nesterov: true}}, {lbfgs: {l2: 10}}; NULL gives AUTO. `clip` is left 0. Errors are
- * collected in `diag`. */
+/* Reads `adamw`, {sgd: {momentum: 0.9, nesterov: true}}, {lbfgs: {l2: 10}}; `auto` and NULL give AUTO. `clip` is left 0.
+ * Errors are collected in `diag`. */
 enum cb_status cb_optimizer_read(const struct cb_value *value, struct cb_optimizer_config *out, struct cb_diag *diag);
 /* Back to a value that reads as the same, all keys written. NULL when memory is exhausted. */
 struct cb_value *cb_optimizer_to_value(struct cb_arena *arena, const struct cb_optimizer_config *config);

@@ -1,10 +1,10 @@
 /* search.c: the L2 penalty of the exact linear head, by cross-validation inside the training samples. See linear.h.
  *
- * The grid is in units of the mean squared length of a centred sample, so that it fits every network: 10 down to 1e-5 in
- * steps of the square root of ten. Each fold follows the grid from the strongest penalty down, starting each fit where
- * the last one ended. The penalty with the smallest held-out loss wins. Measured on EfficientNet-Lite0's features of
- * photos (3, 5, 10 of each class) and digits (10): accuracy within 0.001 of taking the strongest penalty within one
- * standard error, and the smaller test loss; the accuracy itself is no guide, a few dozen samples are full of ties. */
+ * The grid is in units of the mean squared length of a centred sample, so that it fits every network: 10 down to 1e-5
+ * in steps of the square root of ten. Each fold follows the grid from the strongest penalty down, and begins each fit
+ * where the last one ended. The penalty with the smallest held-out loss wins. Measured on EfficientNet-Lite0's features
+ * of photos (3, 5, 10 of each class) and digits (10): accuracy within 0.001 of taking the strongest penalty within one
+ * standard error, and a smaller test loss; the accuracy itself is no guide, a few dozen samples are full of ties. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* span.c: features centred and divided by one scalar, and their coordinates in the span of few samples. See linear.h.
  *
  * The basis comes from a Cholesky factorisation with pivoting of the rows' inner products: row p = sum over k of
- * lower[p, k] * basis vector k. It takes the row that is worst represented so far, and stops when all are represented. */
+ * lower[p, k] * basis vector k. It takes the row that is worst represented so far, until all are represented. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
