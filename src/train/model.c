@@ -181,7 +181,7 @@ static void find_head_dense(struct cb_model *model)
 {
     const struct cb_network *net = model->net;
     uint32_t node = net->wires[model->scores].node;
-    if (node == CB_NONE || !net->nodes[node].in_head || net->nodes[node].param_count < 1 ||
+    if (node == CB_NONE || !net->nodes[node].in_head || net->nodes[node].param_count != 2 ||
         (net->nodes[node].type->layer.flags & CB_LAYER_LINEAR) == 0 ||
         net->params[net->nodes[node].params[0]].decl.role != CB_PARAM_MATRIX) {
         return;

@@ -1,0 +1,502 @@
+/* engine.c: a model on a device with its data. See engine.h. */
+#include "train/engine.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "train/metrics.h"
+
+#define INFERENCE_BATCH 16
+#define CACHE_LIMIT ((uint64_t)2 << 30) /* bytes of kept features on the host */
+
+/* ---- watching ------------------------------------------------------------------------------------------------------- */
+
+void cb_watch_progress(const struct cb_watch *watch, const char *what, uint64_t done, uint64_t total)
+{
+    if (watch != NULL && watch->progress != NULL) {
+        watch->progress(watch->context, what, done, total);
+    }
+}
+
+bool cb_watch_cancelled(const struct cb_watch *watch)
+{
+    return watch != NULL && watch->cancelled != NULL && watch->cancelled(watch->context);
+}
+
+void cb_watch_say(const struct cb_watch *watch, const char *fmt, ...)
+{
+    if (watch == NULL || watch->say == NULL) {
+        return;
+    }
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    watch->say(watch->context, text);
+}
+
+/* ---- creating -------------------------------------------------------------------------------------------------------- */
+
+static int64_t row_of(const struct cb_network *net, uint32_t wire)
+{
+    return cb_tensor_count(&net->wires[wire].shape) / net->wires[wire].shape.dims[0];
+}
+
+/* The wires that cross from the prefix to the rest. */
+static void find_boundary(struct cb_engine *e)
+{
+    const struct cb_network *net = e->model->net;
+    struct cb_features *f = &e->features;
+    for (uint32_t i = 0; i < net->node_count; i++) {
+        for (uint32_t k = 0; e->rest[i] && k < net->nodes[i].x_count; k++) {
+            uint32_t wire = net->nodes[i].x[k], source = net->wires[wire].node;
+            bool known = source == CB_NONE || !e->prefix[source];
+            for (uint32_t n = 0; n < f->wire_count; n++) {
+                known = known || f->wires[n] == wire;
+            }
+            if (!known && f->wire_count < 8) {
+                f->wires[f->wire_count] = wire;
+                f->row[f->wire_count++] = row_of(net, wire);
+            }
+        }
+    }
+    uint64_t bytes = 0;
+    for (uint32_t n = 0; n < f->wire_count; n++) {
+        bytes += (uint64_t)f->row[n] * sizeof(float) * f->samples * f->views;
+    }
+    e->is_cached = f->wire_count > 0 && bytes <= CACHE_LIMIT;
+    if (f->wire_count > 0 && !e->is_cached) {
+        char size[32];
+        cb_watch_say(e->watch, "the features of the frozen layers would take %s: they are computed again in each epoch",
+                     cb_format_bytes(bytes, size));
+    }
+}
+
+static enum cb_status create_augmenters(struct cb_engine *e, struct cb_diag *diag)
+{
+    const struct cb_contract *contract = &e->model->contract;
+    if (contract->modality != CB_IMAGE) {
+        return CB_OK;
+    }
+    float background[CB_MAX_CHANNELS] = {e->model->background.r, e->model->background.g, e->model->background.b};
+    if (contract->shape[2] == 1) { /* ITU-R 601-2 luma, as pictures are converted */
+        background[0] = roundf(0.299f * background[0] + 0.587f * background[1] + 0.114f * background[2]);
+    }
+    CB_TRY(cb_augmenter_create(e->device, contract, NULL, background, e->seed, &e->plain, diag));
+    if (!cb_augment_is_none(&e->augment)) {
+        CB_TRY(cb_augmenter_create(e->device, contract, &e->augment, background, e->seed, &e->augmented, diag));
+    }
+    return CB_OK;
+}
+
+enum cb_status cb_engine_create(struct cb_model *model, struct cb_dataset *dataset, struct cb_device *device, bool training,
+                                uint64_t seed, const struct cb_watch *watch, struct cb_engine **out,
+                                struct cb_diag *diag)
+{
+    struct cb_arena *arena = cb_arena_create();
+    struct cb_engine *e = arena != NULL ? CB_NEW(arena, struct cb_engine) : NULL;
+    if (e == NULL) {
+        cb_arena_destroy(arena);
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    *e = (struct cb_engine){.arena = arena, .model = model, .dataset = dataset, .device = device, .watch = watch,
+                            .batch = INFERENCE_BATCH, .seed = seed};
+    e->prefix = cb_network_frozen_prefix(model->net, arena);
+    e->rest = CB_NEW_ARRAY(arena, bool, model->net->node_count + 1);
+    enum cb_status status = e->prefix != NULL && e->rest != NULL ? CB_OK : CB_MEMORY;
+    if (status == CB_OK && dataset != NULL) {
+        status = cb_augment_read(dataset->augment, &e->augment, diag);
+    }
+    if (status == CB_OK) {
+        for (uint32_t i = 0; i < model->net->node_count; i++) {
+            e->rest[i] = !e->prefix[i];
+        }
+        e->features.samples = dataset != NULL ? dataset->count : 0;
+        /* View 0 is the picture as it is: evaluation reads it; training with augmentation takes the others in turn. */
+        e->features.views = dataset != NULL && !cb_augment_is_none(&e->augment) ? 1 + dataset->views : 1;
+        if (dataset != NULL && training) {
+            find_boundary(e);
+        }
+        status = cb_store_create(model->net, device, training, &e->store, diag);
+    }
+    if (status == CB_OK) {
+        status = create_augmenters(e, diag);
+    }
+    if (status != CB_OK) {
+        cb_engine_destroy(e);
+        return status;
+    }
+    *out = e;
+    return CB_OK;
+}
+
+void cb_engine_destroy(struct cb_engine *e)
+{
+    if (e == NULL) {
+        return;
+    }
+    cb_plan_destroy(e->prefix_plan);
+    cb_plan_destroy(e->scores_plan);
+    cb_augmenter_destroy(e->plain);
+    cb_augmenter_destroy(e->augmented);
+    cb_buffer_destroy(e->staging);
+    cb_buffer_destroy(e->staging_ids);
+    cb_store_destroy(e->store);
+    for (uint32_t n = 0; n < e->features.wire_count; n++) {
+        free(e->features.data[n]);
+    }
+    free(e->features.has);
+    cb_arena_destroy(e->arena);
+}
+
+/* ---- feeding --------------------------------------------------------------------------------------------------------- */
+
+static enum cb_status stage(struct cb_engine *e, const void *pictures, uint64_t bytes, const int32_t *ids, uint32_t count,
+                            struct cb_diag *diag)
+{
+    if (bytes > e->staging_bytes) {
+        cb_buffer_destroy(e->staging);
+        cb_buffer_destroy(e->staging_ids);
+        e->staging = e->staging_ids = NULL;
+        e->staging_bytes = 0;
+        CB_TRY(cb_buffer_create(e->device, bytes, &e->staging, diag));
+        CB_TRY(cb_buffer_create(e->device, (uint64_t)count * sizeof(int32_t), &e->staging_ids, diag));
+        e->staging_bytes = bytes;
+    }
+    CB_TRY(cb_buffer_write(e->device, e->staging, 0, pictures, bytes, diag));
+    return ids != NULL ? cb_buffer_write(e->device, e->staging_ids, 0, ids, (uint64_t)count * sizeof(int32_t), diag)
+                       : CB_OK;
+}
+
+static enum cb_status feed_pictures(struct cb_engine *e, const struct cb_tensor *to, const void *pictures,
+                                    const int32_t *ids, uint32_t count, bool augmented, uint64_t draw,
+                                    struct cb_diag *diag)
+{
+    uint64_t row = (uint64_t)(cb_tensor_count(to) / to->dims[0]);
+    bool changed = augmented && e->augmented != NULL;
+    CB_TRY(stage(e, pictures, row * count, ids, count, diag));
+    return cb_augment_run(changed ? e->augmented : e->plain, e->staging, to->buffer, e->staging_ids, count, draw, changed,
+                          diag);
+}
+
+static enum cb_status feed_kept(struct cb_engine *e, const struct cb_tensor *to, uint32_t n, const struct cb_batch *batch,
+                                uint32_t view, struct cb_diag *diag)
+{
+    const struct cb_features *f = &e->features;
+    size_t row = (size_t)f->row[n];
+    float *rows = malloc(row * batch->count * sizeof(float));
+    if (rows == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    for (uint32_t i = 0; i < batch->count; i++) {
+        size_t from = (size_t)view * f->samples + batch->samples[i];
+        memcpy(rows + i * row, f->data[n] + from * row, row * sizeof(float));
+    }
+    enum cb_status status = cb_buffer_write(e->device, to->buffer, 0, rows, row * batch->count * sizeof(float), diag);
+    free(rows);
+    return status;
+}
+
+static enum cb_status feed_targets(struct cb_engine *e, const struct cb_tensor *to, const struct cb_batch *batch,
+                                   struct cb_diag *diag)
+{
+    if (batch->labels != NULL && to->dtype == CB_I32) {
+        return cb_buffer_write(e->device, to->buffer, 0, batch->labels, (uint64_t)batch->count * sizeof(int32_t), diag);
+    }
+    if (batch->values != NULL && to->dtype == CB_F32) {
+        uint64_t row = (uint64_t)(cb_tensor_count(to) / to->dims[0]);
+        return cb_buffer_write(e->device, to->buffer, 0, batch->values, batch->count * row * sizeof(float), diag);
+    }
+    return cb_fail(diag, CB_MISMATCH, NULL, "the data has no labels of the kind that the loss needs");
+}
+
+enum cb_status cb_engine_feed(struct cb_engine *e, struct cb_plan *plan, const struct cb_batch *batch, bool augmented,
+                              uint64_t draw, uint32_t view, struct cb_diag *diag)
+{
+    uint32_t count;
+    const uint32_t *inputs = cb_plan_inputs(plan, &count);
+    const int32_t *ids = (const int32_t *)(const void *)batch->samples;
+    CB_TRY(cb_buffer_write(e->device, cb_plan_sample_ids(plan)->buffer, 0, ids, (uint64_t)batch->count * sizeof(*ids),
+                           diag));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t wire = inputs[i];
+        const struct cb_tensor *to = cb_plan_tensor(plan, wire);
+        uint32_t kept = CB_NONE;
+        for (uint32_t n = 0; n < e->features.wire_count; n++) {
+            kept = e->features.wires[n] == wire ? n : kept;
+        }
+        if (wire == e->model->target) {
+            CB_TRY(feed_targets(e, to, batch, diag));
+        } else if (kept != CB_NONE) {
+            CB_TRY(feed_kept(e, to, kept, batch, view, diag));
+        } else if (e->dataset->fields[0].dtype == CB_U8) {
+            CB_TRY(feed_pictures(e, to, batch->fields[0], ids, batch->count, augmented, draw, diag));
+        } else {
+            CB_TRY(cb_buffer_write(e->device, to->buffer, 0, batch->fields[0],
+                                   batch->count * e->dataset->fields[0].bytes, diag));
+        }
+    }
+    return CB_OK;
+}
+
+/* ---- features, scores ------------------------------------------------------------------------------------------------ */
+
+/* A plan for `batch` rows, or for half as many where memory does not suffice, and so on. */
+static enum cb_status plan_that_fits(struct cb_engine *e, struct cb_plan_request *request, struct cb_plan **out,
+                                     struct cb_diag *diag)
+{
+    request->batch = e->batch;
+    for (;;) {
+        struct cb_diag *attempt = cb_diag_create();
+        enum cb_status status = cb_plan_create(e->store, request, out, attempt);
+        bool again = status == CB_MEMORY && request->batch > 1;
+        cb_diag_destroy(attempt);
+        if (status == CB_OK) {
+            e->batch = request->batch;
+            return CB_OK;
+        }
+        if (!again) {
+            return cb_plan_create(e->store, request, out, diag); /* once more, for its words */
+        }
+        request->batch /= 2;
+    }
+}
+
+/* A batch over kept features needs no reading: only numbers and labels. */
+static void kept_batch(const struct cb_engine *e, const uint32_t *samples, uint32_t count, struct cb_batch *out)
+{
+    *out = (struct cb_batch){.count = count, .samples = samples};
+    (void)e;
+}
+
+static enum cb_status read_rows(struct cb_engine *e, const struct cb_plan *plan, uint32_t wire, uint32_t count, float *out,
+                                struct cb_diag *diag)
+{
+    const struct cb_tensor *t = cb_plan_tensor(plan, wire);
+    uint64_t row = (uint64_t)row_of(e->model->net, wire);
+    return cb_buffer_read(e->device, t->buffer, 0, out, row * count * sizeof(float), diag);
+}
+
+static enum cb_status allocate_features(struct cb_engine *e, struct cb_diag *diag)
+{
+    struct cb_features *f = &e->features;
+    size_t rows = (size_t)f->views * f->samples;
+    if (f->has != NULL) {
+        return CB_OK;
+    }
+    f->has = calloc(rows + 1, 1);
+    bool ok = f->has != NULL;
+    for (uint32_t n = 0; n < f->wire_count; n++) {
+        f->data[n] = calloc(rows * (size_t)f->row[n] + 1, sizeof(float));
+        ok = ok && f->data[n] != NULL;
+    }
+    return ok ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory for features");
+}
+
+static enum cb_status cache_batch(struct cb_engine *e, const struct cb_batch *batch, uint32_t view, struct cb_diag *diag)
+{
+    struct cb_features *f = &e->features;
+    bool augmented = e->augmented != NULL && view > 0;
+    struct cb_plan_run run = {.n = batch->count, .seed = e->seed};
+    CB_TRY(cb_engine_feed(e, e->prefix_plan, batch, augmented, view, 0, diag));
+    CB_TRY(cb_plan_forward(e->prefix_plan, &run, diag));
+    for (uint32_t n = 0; n < f->wire_count; n++) {
+        size_t row = (size_t)f->row[n];
+        float *rows = malloc(row * batch->count * sizeof(float));
+        if (rows == NULL) {
+            return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+        }
+        enum cb_status status = read_rows(e, e->prefix_plan, f->wires[n], batch->count, rows, diag);
+        for (uint32_t i = 0; status == CB_OK && i < batch->count; i++) {
+            size_t to = (size_t)view * f->samples + batch->samples[i];
+            memcpy(f->data[n] + to * row, rows + i * row, row * sizeof(float));
+            f->has[to] = 1;
+        }
+        free(rows);
+        CB_TRY(status);
+    }
+    return CB_OK;
+}
+
+static enum cb_status cache_view(struct cb_engine *e, const uint32_t *samples, uint32_t count, uint32_t view,
+                                 struct cb_diag *diag)
+{
+    struct cb_features *f = &e->features;
+    uint32_t *missing = calloc(count + 1u, sizeof(*missing)), missing_count = 0;
+    if (missing == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!f->has[(size_t)view * f->samples + samples[i]]) {
+            missing[missing_count++] = samples[i];
+        }
+    }
+    struct cb_loader *loader = NULL;
+    struct cb_loader_options options = {.batch = (uint32_t)e->batch};
+    enum cb_status status =
+        missing_count > 0 ? cb_loader_create(e->dataset, missing, missing_count, &options, &loader, diag) : CB_OK;
+    uint64_t done = 0;
+    while (status == CB_OK && loader != NULL) {
+        const struct cb_batch *batch;
+        status = cb_loader_next(loader, &batch, diag);
+        if (status != CB_OK || batch == NULL) {
+            break;
+        }
+        status = cache_batch(e, batch, view, diag);
+        done += batch->count;
+        cb_watch_progress(e->watch, "features of the frozen layers", done, missing_count);
+        if (status == CB_OK && cb_watch_cancelled(e->watch)) {
+            status = CB_INTERRUPTED;
+        }
+    }
+    cb_loader_destroy(loader);
+    free(missing);
+    return status;
+}
+
+enum cb_status cb_engine_cache(struct cb_engine *e, const uint32_t *samples, uint32_t count, bool all_views,
+                               struct cb_diag *diag)
+{
+    if (!e->is_cached) {
+        return CB_OK;
+    }
+    CB_TRY(allocate_features(e, diag));
+    if (e->prefix_plan == NULL) {
+        struct cb_plan_request request = {.outputs = e->features.wires, .output_count = e->features.wire_count,
+                                          .nodes = e->prefix};
+        CB_TRY(plan_that_fits(e, &request, &e->prefix_plan, diag));
+    }
+    for (uint32_t view = 0; view < (all_views ? e->features.views : 1); view++) {
+        CB_TRY(cache_view(e, samples, count, view, diag));
+    }
+    return CB_OK;
+}
+
+static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *samples, uint32_t count, float *out,
+                                           struct cb_diag *diag)
+{
+    CB_TRY(cb_engine_cache(e, samples, count, false, diag));
+    for (uint32_t at = 0; at < count; at += (uint32_t)e->batch) {
+        uint32_t n = count - at < (uint32_t)e->batch ? count - at : (uint32_t)e->batch;
+        struct cb_batch batch;
+        kept_batch(e, samples + at, n, &batch);
+        struct cb_plan_run run = {.n = n, .seed = e->seed};
+        CB_TRY(cb_engine_feed(e, e->scores_plan, &batch, false, 0, 0, diag));
+        CB_TRY(cb_plan_forward(e->scores_plan, &run, diag));
+        CB_TRY(read_rows(e, e->scores_plan, e->model->scores, n, out + (size_t)at * e->model->outputs, diag));
+    }
+    return CB_OK;
+}
+
+static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *plan, uint32_t wire, const uint32_t *samples,
+                                         uint32_t count, float *out, struct cb_diag *diag)
+{
+    struct cb_loader *loader;
+    struct cb_loader_options options = {.batch = (uint32_t)e->batch};
+    size_t row = (size_t)row_of(e->model->net, wire), done = 0;
+    CB_TRY(cb_loader_create(e->dataset, samples, count, &options, &loader, diag));
+    enum cb_status status = CB_OK;
+    while (status == CB_OK) {
+        const struct cb_batch *batch;
+        status = cb_loader_next(loader, &batch, diag);
+        if (status != CB_OK || batch == NULL) {
+            break;
+        }
+        struct cb_plan_run run = {.n = batch->count, .seed = e->seed};
+        status = cb_engine_feed(e, plan, batch, false, 0, 0, diag);
+        if (status == CB_OK) {
+            status = cb_plan_forward(plan, &run, diag);
+        }
+        if (status == CB_OK && done + batch->count <= count) {
+            status = read_rows(e, plan, wire, batch->count, out + done * row, diag);
+        }
+        done += batch->count;
+        cb_watch_progress(e->watch, "predictions", done, count);
+        if (status == CB_OK && cb_watch_cancelled(e->watch)) {
+            status = CB_INTERRUPTED;
+        }
+    }
+    cb_loader_destroy(loader);
+    if (status == CB_OK && done != count) {
+        return cb_fail(diag, CB_FORMAT, NULL, "%zu of %u samples could not be read", count - done, count);
+    }
+    return status;
+}
+
+enum cb_status cb_engine_scores(struct cb_engine *e, const uint32_t *samples, uint32_t count, float *out_scores,
+                                struct cb_diag *diag)
+{
+    if (e->scores_plan == NULL) {
+        struct cb_plan_request request = {.outputs = &e->model->scores, .output_count = 1,
+                                          .nodes = e->is_cached ? e->rest : NULL};
+        CB_TRY(plan_that_fits(e, &request, &e->scores_plan, diag));
+    }
+    return e->is_cached ? scores_from_features(e, samples, count, out_scores, diag)
+                        : values_from_inputs(e, e->scores_plan, e->model->scores, samples, count, out_scores, diag);
+}
+
+enum cb_status cb_engine_extract(struct cb_engine *e, uint32_t wire, const uint32_t *samples, uint32_t count, float *out,
+                                 struct cb_diag *diag)
+{
+    struct cb_plan *plan;
+    struct cb_plan_request request = {.outputs = &wire, .output_count = 1};
+    CB_TRY(plan_that_fits(e, &request, &plan, diag));
+    bool cached = e->is_cached;
+    e->is_cached = false;
+    enum cb_status status = values_from_inputs(e, plan, wire, samples, count, out, diag);
+    e->is_cached = cached;
+    cb_plan_destroy(plan);
+    return status;
+}
+
+enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *rows, bool is_u8, uint32_t count,
+                                float *out, struct cb_diag *diag)
+{
+    struct cb_plan *plan = wire == e->model->scores && !e->is_cached ? e->scores_plan : NULL;
+    struct cb_plan_request request = {.outputs = &wire, .output_count = 1};
+    if (plan == NULL) {
+        e->batch = count < e->batch ? count : e->batch;
+        CB_TRY(plan_that_fits(e, &request, &plan, diag));
+    }
+    const struct cb_tensor *to = cb_plan_tensor(plan, e->model->input);
+    uint64_t row_bytes = (uint64_t)row_of(e->model->net, e->model->input) * (is_u8 ? 1 : sizeof(float));
+    size_t out_row = (size_t)row_of(e->model->net, wire);
+    enum cb_status status = CB_OK;
+    for (uint32_t at = 0; status == CB_OK && at < count; at += (uint32_t)e->batch) {
+        uint32_t n = count - at < (uint32_t)e->batch ? count - at : (uint32_t)e->batch;
+        const char *from = (const char *)rows + at * row_bytes;
+        struct cb_plan_run run = {.n = n, .seed = e->seed};
+        status = is_u8 ? feed_pictures(e, to, from, NULL, n, false, 0, diag)
+                       : cb_buffer_write(e->device, to->buffer, 0, from, row_bytes * n, diag);
+        if (status == CB_OK) {
+            status = cb_plan_forward(plan, &run, diag);
+        }
+        if (status == CB_OK) {
+            status = read_rows(e, plan, wire, n, out + at * out_row, diag);
+        }
+    }
+    if (plan != e->scores_plan) {
+        if (wire == e->model->scores && !e->is_cached && e->scores_plan == NULL) {
+            e->scores_plan = plan;
+        } else {
+            cb_plan_destroy(plan);
+        }
+    }
+    return status;
+}
+
+void cb_model_link(const struct cb_model *model, float *scores, size_t rows)
+{
+    if (model->link != NULL && strcmp(model->link, "softmax") == 0) {
+        cb_softmax_rows(scores, rows, model->outputs);
+    } else if (model->link != NULL && strcmp(model->link, "sigmoid") == 0) {
+        for (size_t i = 0; i < rows * model->outputs; i++) {
+            scores[i] = 1.0f / (1.0f + expf(-scores[i]));
+        }
+    }
+}
