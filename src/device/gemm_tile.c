@@ -99,7 +99,7 @@ static enum cb_status pack(struct cb_device *device, const struct cb_tensor *spa
         CB_A_TENSOR(space), CB_A_TENSOR(from), CB_A_I64(to0), CB_A_I64(from0),
         CB_A_I32(count),    CB_A_I32(k),       CB_A_I64(lines_are_rows ? k : count),
     };
-    struct cb_grid grid = {{(uint64_t)ceil_div(k, 16), (uint64_t)ceil_div(count, width), 1}, {1, 1, 1}};
+    struct cb_grid grid = {{(uint64_t)ceil_div(k, 64), (uint64_t)ceil_div(count, width), 1}, {1, 1, 1}};
     return cb_kernel_launch(device, kernel, &grid, args, sizeof(args) / sizeof(args[0]), diag);
 }
 
