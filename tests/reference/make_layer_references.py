@@ -1,0 +1,603 @@
+#!/usr/bin/env python3
+"""Writes tests/layers/LAYER.yaml: cases for tests/layers/driver.c with the values that PyTorch gives in double precision.
+
+    python3 make_layer_references.py [LAYER...]
+
+Inputs are not stored but generated, by the same few lines in C (tests/layers/array.c): element i of seed s is
+u = splitmix64(s * 2^32 + i) >> 40 as a fraction of 2^24, mapped to scale * (2 u - 1), rounded down to a multiple of `step` if
+there is one, plus offset, as float. Expected values are those of the function below that is named like the layer, applied to
+channels-last tensors; gradients are autograd's for an upstream gradient that is generated too.
+"""
+import math
+import os
+import sys
+
+import torch
+import torch.nn.functional as F
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.path.join(HERE, "..", "layers")
+MASK = (1 << 64) - 1
+
+
+def splitmix64(x):
+    x = (x + 0x9E3779B97F4A7C15) & MASK
+    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & MASK
+    return x ^ (x >> 31)
+
+
+class Gen:
+    """A generated tensor, as it is written down."""
+
+    def __init__(self, *shape, seed, scale=1.0, offset=0.0, step=0.0):
+        self.shape, self.seed, self.scale, self.offset, self.step = list(shape), seed, scale, offset, step
+
+    def tensor(self):
+        values = []
+        for i in range(math.prod(self.shape)):
+            u = (splitmix64(((self.seed << 32) + i) & MASK) >> 40) * 2.0**-24
+            v = self.scale * (2.0 * u - 1.0)
+            values.append((math.floor(v / self.step) * self.step if self.step > 0 else v) + self.offset)
+        return torch.tensor(values, dtype=torch.float32).double().reshape(self.shape)
+
+    def text(self):
+        extra = "".join(f", {k}: {number(getattr(self, k))}" for k, none in
+                        (("scale", 1.0), ("offset", 0.0), ("step", 0.0)) if getattr(self, k) != none)
+        return f"{{shape: {flow(self.shape)}, seed: {self.seed}{extra}}}"
+
+
+class Lit:
+    """A tensor written out: class numbers, or values that matter."""
+
+    def __init__(self, values, shape=None, integer=True):
+        self.values, self.integer = values, integer
+        self.shape = shape or [len(values)]
+
+    def tensor(self):
+        return torch.tensor(self.values, dtype=torch.long if self.integer else torch.float64).reshape(self.shape)
+
+    def text(self):
+        dtype = ", dtype: i32" if self.integer else ""
+        return f"{{shape: {flow(self.shape)}{dtype}, values: {flow(self.values)}}}"
+
+
+def number(v):
+    if isinstance(v, int):
+        return str(v)
+    return {math.inf: ".inf", -math.inf: "-.inf"}.get(v, ".nan" if v != v else f"{v:.8g}")
+
+
+def flow(v):
+    if isinstance(v, (list, tuple)):
+        return "[" + ", ".join(flow(x) for x in v) + "]"
+    if isinstance(v, dict):
+        return "{" + ", ".join(f"{k}: {flow(x)}" for k, x in v.items()) + "}"
+    if isinstance(v, bool):
+        return "true" if v else "false"
+    return number(v) if isinstance(v, (int, float)) else str(v)
+
+
+def values(tensor):
+    return flow([float(x) for x in tensor.detach().reshape(-1)])
+
+
+class File:
+    def __init__(self, layer):
+        self.layer, self.lines = layer, [
+            f"# Cases for {layer}, values from PyTorch {torch.__version__.split('+')[0]} in double precision.",
+            "# Made by tests/reference/make_layer_references.py; change it there.",
+            f"layer: {layer}", "cases:"]
+
+    def case(self, name, inputs, fn=None, options=None, params=None, state=None, training=None, checks=None,
+             tolerance=None, dy_seed=900, gradients=None):
+        """fn(inputs, params, state) -> list of outputs, on double tensors; it may replace entries of `state`."""
+        add = self.lines.append
+        add(f"  - name: \"{name}\"")
+        if options:
+            add(f"    options: {flow(options)}")
+        add("    inputs:")
+        for x in inputs:
+            add(f"      - {x.text()}")
+        for key, group in (("params", params), ("state", state)):
+            if group:
+                add(f"    {key}:")
+                for k, v in group.items():
+                    add(f"      {k}: {v.text()}")
+        if training is not None:
+            add(f"    training: {flow(training)}")
+        for key, value in (checks or {}).items():
+            add(f"    {key}: {flow(value)}")
+        if tolerance is not None:
+            add(f"    tolerance: {number(tolerance)}")
+        if fn is None:
+            return
+        x = [i.tensor() for i in inputs]
+        p = {k: v.tensor() for k, v in (params or {}).items()}
+        s = {k: v.tensor() for k, v in (state or {}).items()}
+        leaves = [t for t in x if t.is_floating_point()] + list(p.values())
+        for t in leaves:
+            t.requires_grad_()
+        y = fn(x, p, s)
+        add("    expect:")
+        add("      y:")
+        for t in y:
+            add(f"        - {{shape: {flow(list(t.shape))}, values: {values(t)}}}")
+        if s:
+            add("      state:")
+            for k, v in s.items():
+                add(f"        {k}: {values(v)}")
+        if gradients is False:
+            return
+        dy = Gen(*y[0].shape, seed=dy_seed)
+        add(f"    dy: {dy.text()}")
+        wanted = x[:1] if gradients == "first" else [t for t in x if t.is_floating_point()]
+        grads = torch.autograd.grad((y[0] * dy.tensor()).sum(), wanted + list(p.values()), allow_unused=True)
+        add("    expect_dx:")
+        for g in grads[:len(wanted)]:
+            add(f"      - {values(g)}")
+        if p:
+            add("    expect_dw:")
+            for k, g in zip(p, grads[len(wanted):]):
+                add(f"      {k}: {values(g)}")
+
+    def error(self, name, inputs, text, options=None):
+        self.case(name, inputs, options=options)
+        self.lines.append(f"    error: \"{text}\"")
+
+    def write(self):
+        with open(os.path.join(OUT, f"{self.layer}.yaml"), "w") as f:
+            f.write("\n".join(self.lines) + "\n")
+
+
+def nchw(t):
+    return t.permute(0, 3, 1, 2)
+
+
+def nhwc(t):
+    return t.permute(0, 2, 3, 1)
+
+
+# ---- pointwise -------------------------------------------------------------------------------------------------------
+
+
+def pointwise(layer, fn, edges):
+    f = File(layer)
+    # 39 elements: vectors of 16 and 4 have a tail; a step keeps the values away from the kinks for the gradient check
+    f.case("values", [Gen(3, 13, seed=1, scale=8.0, step=0.25)], lambda x, p, s: [fn(x[0])],
+           checks={"gradient_check": False})
+    f.case("away from kinks", [Gen(2, 3, 5, 7, seed=2, scale=7.5, step=0.5, offset=0.25)],
+           lambda x, p, s: [fn(x[0])])
+    f.case("edges", [Lit(edges, [1, len(edges)], integer=False)], lambda x, p, s: [fn(x[0])],
+           checks={"gradient_check": False})
+    f.write()
+
+
+def relu():
+    pointwise("relu", F.relu, [0.0, -0.0, 1e-30, -1e-30, 3e38, -3e38, math.inf, -math.inf])
+
+
+def relu6():
+    pointwise("relu6", F.relu6, [0.0, -0.0, 6.0, 5.9999995, 6.0000005, -1e-30, math.inf, -math.inf])
+
+
+def sigmoid():
+    pointwise("sigmoid", torch.sigmoid, [0.0, 20.0, -20.0, 80.0, -80.0, 200.0, -200.0, math.inf, -math.inf])
+
+
+def silu():
+    pointwise("silu", F.silu, [0.0, 20.0, -20.0, 80.0, -80.0, 200.0, -200.0])
+
+
+def hardswish():
+    pointwise("hardswish", F.hardswish, [0.0, 3.0000005, -3.0000005, 2.9999995, -2.9999995, 1000.0, -1000.0])
+
+
+# ---- layers ----------------------------------------------------------------------------------------------------------
+
+
+def softmax():
+    f = File("softmax")
+    fn = lambda x, p, s: [x[0].softmax(-1)]
+    f.case("five classes", [Gen(3, 5, seed=1, scale=4.0)], fn)
+    f.case("a vector and a tail", [Gen(2, 37, seed=2, scale=4.0)], fn)
+    f.case("one class", [Gen(2, 1, seed=3)], fn)
+    f.case("large scores", [Gen(2, 16, seed=4, scale=3.0, offset=500.0, step=0.125)], fn, checks={"gradient_check": False})
+    f.case("last of four axes", [Gen(2, 2, 3, 4, seed=5)], fn)
+    f.case("a thousand classes", [Gen(3, 1000, seed=6, scale=5.0)])
+    f.write()
+
+
+def add():
+    f = File("add")
+    fn = lambda x, p, s: [sum(x[1:], x[0])]
+    f.case("two", [Gen(2, 3, 2, 5, seed=1), Gen(2, 3, 2, 5, seed=2)], fn)
+    f.case("three", [Gen(3, 7, seed=i) for i in (3, 4, 5)], fn)
+    f.case("several work-items", [Gen(2, 50, 50, 7, seed=6), Gen(2, 50, 50, 7, seed=7)])
+    f.error("other width", [Gen(2, 3, seed=1), Gen(2, 4, seed=1)], "input 2 differs from the first")
+    f.error("other rank", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, 3, 1, seed=1)], "input 3 differs from the first")
+    f.write()
+
+
+def multiply():
+    f = File("multiply")
+
+    def fn(x, p, s):
+        a, b = x
+        return [a * b.reshape(b.shape[0], *[1] * (a.dim() - 2), b.shape[-1]) if a.shape != b.shape else a * b]
+
+    f.case("equal shapes", [Gen(2, 3, 2, 5, seed=1), Gen(2, 3, 2, 5, seed=2)], fn)
+    f.case("gate [N,C]", [Gen(2, 3, 4, 19, seed=3), Gen(2, 19, seed=4)], fn)
+    f.case("gate [N,1,1,C]", [Gen(3, 3, 3, 4, seed=5), Gen(3, 1, 1, 4, seed=6)], fn)
+    f.case("gate over tokens", [Gen(2, 5, 17, seed=7), Gen(2, 17, seed=8)], fn)
+    f.case("several work-items", [Gen(2, 30, 30, 72, seed=9), Gen(2, 72, seed=10)])
+    f.error("other channels", [Gen(2, 3, 3, 4, seed=1), Gen(2, 5, seed=1)], "multiply needs two inputs of one shape")
+    f.error("gate with places", [Gen(2, 3, 3, 4, seed=1), Gen(2, 3, 1, 4, seed=1)], "multiply needs two inputs of one shape")
+    f.write()
+
+
+def flatten():
+    f = File("flatten")
+    f.case("picture", [Gen(2, 3, 4, 5, seed=1)], lambda x, p, s: [x[0].reshape(2, 60)], gradients=False)
+    f.case("already flat", [Gen(2, 3, seed=1)], lambda x, p, s: [x[0]], gradients=False)
+    f.error("nothing to flatten", [Gen(2, seed=1)], "flatten needs an axis behind N, but its input has rank 1")
+    f.write()
+
+
+def global_avgpool():
+    f = File("global_avgpool")
+    fn = lambda x, p, s: [x[0].mean((1, 2))]
+    f.case("a vector and a tail", [Gen(2, 3, 4, 19, seed=1)], fn)
+    f.case("one place", [Gen(3, 1, 1, 5, seed=2)], fn)
+    f.case("several work-items", [Gen(2, 7, 7, 136, seed=3)])
+    f.error("not a picture", [Gen(2, 3, 4, seed=1)], "global_avgpool needs [N,H,W,C], but its input has rank 3")
+    f.write()
+
+
+def pair(v):
+    return (v, v) if isinstance(v, int) else tuple(v)
+
+
+def pool_same(x, kernel, stride):
+    """TensorFlow's `same`: (left, right, top, bottom) for F.pad, computed from the definition."""
+    pads = []
+    for size, k, s in ((x.shape[2], kernel[1], stride[1]), (x.shape[1], kernel[0], stride[0])):
+        missing = max((-(-size // s) - 1) * s + k - size, 0)
+        pads += [missing // 2, missing - missing // 2]
+    return pads
+
+
+def pool_cases(f, fn, extra, gradient_check=True):
+    checks = {} if gradient_check else {"gradient_check": False}
+    for name, shape, o in (
+            ("stride is the kernel", (2, 4, 6, 3), {"kernel": 2}),
+            ("resnet stem, 16 channels and a tail", (1, 5, 6, 18), {"kernel": 3, "stride": 2, "padding": 1}),
+            ("ceil", (1, 6, 5, 4), {"kernel": 3, "stride": 2, "ceil_mode": True}),
+            ("ceil, last window in the padding", (1, 5, 5, 2), {"kernel": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
+            ("unlike directions", (2, 5, 7, 3), {"kernel": [3, 2], "stride": [1, 3], "padding": [1, 0]}),
+            ("same", (1, 5, 6, 3), {"kernel": 3, "stride": 2, "padding": "same"}),
+            ("same, even kernel", (1, 5, 4, 3), {"kernel": 2, "stride": 1, "padding": "same"}),
+            ("four paddings", (1, 4, 4, 3), {"kernel": 3, "stride": 2, "padding": [0, 1, 1, 2]}),
+            ("gaps between windows", (1, 7, 8, 2), {"kernel": 2, "stride": 3}),
+    ):
+        f.case(name, [Gen(*shape, seed=len(f.lines))], fn({**o, **extra}), options={**o, **extra}, checks=checks)
+
+
+def pool_error_cases(f):
+    f.error("too large a window", [Gen(1, 4, 4, 2, seed=1)], "a window of 5 x 5 is larger than the input of 4 x 4",
+            options={"kernel": 5})
+    f.error("too much padding", [Gen(1, 4, 4, 2, seed=1)], "`padding` must be smaller than the kernel",
+            options={"kernel": 2, "padding": 2})
+    f.error("three paddings", [Gen(1, 4, 4, 2, seed=1)], "`padding` takes 1, 2 or 4 numbers",
+            options={"kernel": 2, "padding": [1, 1, 1]})
+    f.error("not a picture", [Gen(2, 3, 4, seed=1)], "pooling needs [N,H,W,C], but its input has rank 3",
+            options={"kernel": 2})
+
+
+def padded(o, x, fill):
+    """Applies `same` or four paddings by hand; returns the padded NCHW tensor and what F.*_pool2d still has to pad."""
+    k, s = pair(o["kernel"]), pair(o.get("stride", o["kernel"]))
+    p = o.get("padding", 0)
+    if p == "same":
+        return F.pad(nchw(x), pool_same(x, k, s), value=fill), 0
+    if isinstance(p, list) and len(p) == 4:
+        return F.pad(nchw(x), [p[2], p[3], p[0], p[1]], value=fill), 0
+    return nchw(x), pair(p)
+
+
+def maxpool2d():
+    f = File("maxpool2d")
+
+    def fn(o):
+        def run(x, p, s):
+            t, rest = padded(o, x[0], -math.inf)
+            return [nhwc(F.max_pool2d(t, pair(o["kernel"]), pair(o.get("stride", o["kernel"])), rest,
+                                      ceil_mode=o.get("ceil_mode", False)))]
+        return run
+
+    # random values lie closer together than the step of the gradient check now and then: PyTorch's values decide here
+    pool_cases(f, fn, {}, gradient_check=False)
+    o = {"kernel": 3, "stride": 2, "padding": 1}
+    f.case("equal values: the first wins", [Gen(1, 6, 6, 3, seed=50, step=1.0)], fn(o), options=o,
+           checks={"gradient_check": False})
+    f.case("nothing but minus infinity", [Lit([-math.inf] * 32, [1, 4, 4, 2], integer=False)], fn({"kernel": 2}),
+           options={"kernel": 2}, checks={"gradient_check": False})
+    f.case("several work-items", [Gen(2, 20, 21, 40, seed=51)], options=o, checks={"gradient_check": False})
+    pool_error_cases(f)
+    f.write()
+
+
+def avgpool2d():
+    f = File("avgpool2d")
+
+    def fn(o):
+        def run(x, p, s):
+            include = o.get("count_include_pad", True)
+            k, st = pair(o["kernel"]), pair(o.get("stride", o["kernel"]))
+            t, rest = padded(o, x[0], 0.0)
+            if rest != 0 or (include and o.get("padding") != "same"):
+                return [nhwc(F.avg_pool2d(t, k, st, rest, ceil_mode=o.get("ceil_mode", False), count_include_pad=include))]
+            ones, _ = padded(o, torch.ones_like(x[0]), 0.0)
+            return [nhwc(F.avg_pool2d(t, k, st) / F.avg_pool2d(ones, k, st))]
+        return run
+
+    pool_cases(f, fn, {})
+    pool_cases(f, fn, {"count_include_pad": False})
+    f.case("several work-items", [Gen(2, 20, 21, 40, seed=51)], options={"kernel": 3, "stride": 2, "padding": 1})
+    pool_error_cases(f)
+    f.write()
+
+
+def batchnorm():
+    f = File("batchnorm")
+
+    def fn(options, training):
+        def run(x, p, s):
+            c = x[0].shape[-1]
+            y = F.batch_norm(x[0].reshape(-1, c), s["mean"], s["var"], p.get("w"), p.get("b"), training=training,
+                             momentum=options.get("momentum", 0.1), eps=options.get("epsilon", 1e-5))
+            return [y.reshape(x[0].shape)]
+        return run
+
+    for name, shape, options, offset in (
+            ("[N,C]", (5, 3), {}, 0.0),
+            ("tokens", (3, 4, 18), {"momentum": 0.3}, 2.0),
+            ("picture", (2, 3, 4, 6), {"epsilon": 0.001}, -1.0),
+            ("volume", (2, 2, 3, 2, 4), {}, 0.0),
+            ("no affine", (2, 3, 3, 5), {"affine": False}, 0.0),
+    ):
+        for training in (True, False):
+            c, seed = shape[-1], len(f.lines)
+            params = {"w": Gen(c, seed=seed + 1, offset=1.5), "b": Gen(c, seed=seed + 2)}
+            state = {"mean": Gen(c, seed=seed + 3, offset=offset), "var": Gen(c, seed=seed + 4, scale=0.5, offset=1.0)}
+            f.case(f"{name}, {'training' if training else 'inference'}", [Gen(*shape, seed=seed, scale=2.0, offset=offset)],
+                   fn(options, training), options=options, params=params if options.get("affine", True) else None,
+                   state=state, training=training)
+    # squares of the mean would swallow the variance: 1e4 against 1
+    for training in (True, False):
+        f.case(f"far from zero, {'training' if training else 'inference'}",
+               [Gen(4, 5, 3, 2, seed=70, offset=10000.0, step=0.0009765625)], fn({}, training),
+               params={"w": Gen(2, seed=71, offset=2.0), "b": Gen(2, seed=72)},
+               state={"mean": Gen(2, seed=73, offset=10000.0), "var": Gen(2, seed=74, scale=0.1, offset=0.4)},
+               training=training, tolerance=1e-3 if training else 2e-3, checks={"gradient_check": False})
+    # 700 rows: several parts; 24 and 72 channels: vectors that overlap, blocks of 64
+    for shape in ((7, 10, 10, 24), (2, 19, 17, 72), (3, 20, 20, 130)):
+        for training in (True, False):
+            f.case(f"{shape[-1]} channels in parts, {'training' if training else 'inference'}",
+                   [Gen(*shape, seed=80, scale=2.0, offset=3.0)],
+                   params={"w": Gen(shape[-1], seed=81, offset=1.5), "b": Gen(shape[-1], seed=82)},
+                   state={"mean": Gen(shape[-1], seed=83, offset=3.0), "var": Gen(shape[-1], seed=84, scale=0.5, offset=1.0)},
+                   training=training)
+    f.error("no channels", [Gen(4, seed=1)], "batchnorm needs an input of rank 2 to 5 with its channels last, not of rank 1")
+    f.write()
+
+
+def standardize():
+    f = File("standardize")
+
+    def fn(per, fits):
+        def run(x, p, s):
+            if fits:
+                d = torch.cat([b.tensor().reshape(-1, b.shape[-1]) for b in fits])
+                s["mean"], s["count"] = d.mean(0), torch.tensor([float(len(d))])
+                s["scale"] = (d - s["mean"]).square().mean(0 if per == "channel" else None, keepdim=per != "channel").sqrt().reshape(-1)
+            if s["count"].item() == 0:
+                return [x[0]]
+            constant = s["scale"] <= 1e-6 * ((1 + s["mean"].abs()) if per == "channel" else 1.0)
+            return [(x[0] - s["mean"]) / torch.where(constant, 1.0, s["scale"])]
+        return run
+
+    for per in ("all", "channel"):
+        c = 19
+        empty = {"mean": Lit([0.0] * c, integer=False), "scale": Lit([1.0] * (c if per == "channel" else 1), integer=False),
+                 "count": Lit([0.0], integer=False)}
+        f.case(f"{per}, before any fit", [Gen(2, c, seed=1)], fn(per, []), options={"per": per}, state=empty)
+        fits = [Gen(n, c, seed=10 + n, scale=2.0, offset=40.0) for n in (4, 1, 7)]
+        f.case(f"{per}, fitted to three batches", [Gen(3, c, seed=2, offset=40.0)], fn(per, fits), options={"per": per},
+               state=empty, checks={"fit": Raw(fits)}, tolerance=1e-5)
+        f.case(f"{per}, fitted before", [Gen(2, 3, c, seed=3)], fn(per, []), options={"per": per},
+               state={"mean": Gen(c, seed=4), "scale": Gen(c if per == "channel" else 1, seed=5, scale=0.5, offset=1.0),
+                      "count": Lit([80.0], integer=False)})
+    constant = [Lit([7.25, 1.0, 7.25, 2.0, 7.25, 4.0], [3, 2], integer=False)]
+    f.case("a constant feature is only centred", [Lit([7.25, 1.0, 8.25, 3.0], [2, 2], integer=False)],
+           fn("channel", constant), options={"per": "channel"},
+           state={"mean": Lit([0.0, 0.0], integer=False), "scale": Lit([1.0, 1.0], integer=False),
+                  "count": Lit([0.0], integer=False)}, checks={"fit": Raw(constant)})
+    f.error("no features", [Gen(4, seed=1)], "standardize needs features behind N, but its input has rank 1")
+    f.write()
+
+
+class Raw:
+    """A list of tensors as a value of `checks`."""
+
+    def __init__(self, tensors):
+        self.tensors = tensors
+
+    def __str__(self):
+        return "[" + ", ".join(t.text() for t in self.tensors) + "]"
+
+
+def dropout():
+    f = File("dropout")
+
+    def philox(counter, key):
+        """Philox 4x32-10 (Salmon 2011), in Python's integers."""
+        c, k = list(counter), list(key)
+        for _ in range(10):
+            p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+            c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & 0xFFFFFFFF, (p0 >> 32) ^ c[3] ^ k[1], p0 & 0xFFFFFFFF]
+            k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+        return c
+
+    # the known answers of Random123's own test file
+    assert philox((0, 0, 0, 0), (0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert philox((MASK & 0xFFFFFFFF,) * 4, (0xFFFFFFFF, 0xFFFFFFFF)) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+
+    def fn(rate, seed, step, ids):
+        def run(x, p, s):
+            n, e = x[0].shape[0], x[0][0].numel()
+            mask = [[(philox((i // 4, ids[r], step & 0xFFFFFFFF, step >> 32), (seed & 0xFFFFFFFF, seed >> 32))[i % 4] >> 8)
+                     * 2.0**-24 >= rate for i in range(e)] for r in range(n)]
+            scale = 1 / (1 - rate) if rate < 1 else 0.0
+            return [x[0] * torch.tensor(mask).reshape(x[0].shape).double() * scale]
+        return run
+
+    seed = 0x123456789ABCDEF
+    for rate, shape, step in ((0.25, (3, 13), 7), (0.75, (2, 3, 2, 5), (3 << 32) + 1), (1.0, (2, 5), 0)):
+        ids = [41, 7, 1000000][:shape[0]]
+        f.case(f"rate {rate}", [Gen(*shape, seed=1, offset=2.0)], fn(rate, seed, step, ids), options={"rate": rate},
+               training=True, checks={"seed": seed, "step": step, "sample_ids": ids})
+    f.case("inference", [Gen(3, 13, seed=1)], lambda x, p, s: [x[0]], training=False)
+    f.write()
+
+
+def cross_entropy():
+    f = File("cross_entropy")
+
+    def fn(o):
+        def run(x, p, s):
+            w = torch.tensor(o["class_weights"]).double() if "class_weights" in o else None
+            t = x[1]
+            loss = F.cross_entropy(x[0], t, weight=w, label_smoothing=o.get("label_smoothing", 0.0), ignore_index=-1,
+                                   reduction="none")
+            weight = torch.where(t < 0, 0.0, w[t.clamp(min=0)] if w is not None else 1.0).double()
+            return [loss, weight]
+        return run
+
+    weights = [0.5, 1.0, 2.5, 0.25, 1.0]
+    for name, k, o in (("plain", 5, {}), ("label smoothing", 5, {"label_smoothing": 0.1}),
+                       ("class weights", 5, {"class_weights": weights}),
+                       ("both", 5, {"label_smoothing": 0.2, "class_weights": weights}), ("a vector and a tail", 37, {}),
+                       ("a vector, a tail, smoothing", 37, {"label_smoothing": 0.1})):
+        f.case(name, [Gen(4, k, seed=k, scale=4.0), Lit([2, k - 1, -1, 0])], fn(o), options=o)
+    f.case("large scores", [Gen(3, 4, seed=9, scale=300.0), Lit([0, 1, 2])], fn({}), checks={"gradient_check": False})
+    f.case("a thousand classes", [Gen(2, 1000, seed=9, scale=3.0), Lit([999, 17])])
+    f.error("wrong count of weights", [Gen(2, 3, seed=1), Lit([0, 1])], "`class_weights` has 2 numbers for 3 classes",
+            options={"class_weights": [1.0, 2.0]})
+    f.error("values as targets", [Gen(2, 3, seed=1), Gen(2, seed=1)], "cross_entropy needs one class number per sample")
+    f.error("scores of rank 3", [Gen(2, 3, 4, seed=1), Lit([0, 1])], "cross_entropy needs scores [N,K], not of rank 3")
+    f.write()
+
+
+def regression(layer, fn, options):
+    f = File(layer)
+
+    def run(x, p, s):
+        n = x[0].shape[0]
+        return [fn(x[0].reshape(n, -1), x[1].reshape(n, -1)).mean(1), torch.ones(n)]
+
+    for name, a, b in (("one value", (4, 1), (4,)), ("several values", (3, 5), (3, 5)), ("a vector", (3,), (3,))):
+        f.case(name, [Gen(*a, seed=1, scale=3.0), Gen(*b, seed=2, scale=3.0)], run, options=options, gradients="first")
+    f.error("unlike sizes", [Gen(2, 3, seed=1), Gen(2, 4, seed=1)],
+            f"{layer} needs as many target values as scores, 3 for each sample, not 4")
+    f.error("class numbers", [Gen(2, 1, seed=1), Lit([0, 1])], f"{layer} needs as many target values as scores")
+    f.write()
+
+
+def mse():
+    regression("mse", lambda a, b: F.mse_loss(a, b, reduction="none"), None)
+
+
+def huber():
+    regression("huber", lambda a, b: F.huber_loss(a, b, reduction="none", delta=0.75), {"delta": 0.75})
+
+
+def dense():
+    f = File("dense")
+
+    def fn(x, p, s):
+        return [x[0] @ p["w"] + p.get("b", 0.0)]
+
+    for name, shape, k, bias in (("small", (3, 5), 4, True), ("no bias", (3, 5), 4, False), ("tokens", (2, 3, 6), 7, True),
+                                 ("tails", (5, 37), 19, True), ("one unit", (4, 3), 1, True)):
+        params = {"w": Gen(shape[-1], k, seed=20, scale=0.5)}
+        if bias:
+            params["b"] = Gen(k, seed=21)
+        f.case(name, [Gen(*shape, seed=22)], fn, options={"units": k, **({} if bias else {"bias": False})}, params=params)
+    f.case("more rows than a tile", [Gen(70, 130, seed=23)], options={"units": 66},
+           params={"w": Gen(130, 66, seed=24, scale=0.2), "b": Gen(66, seed=25)})
+    f.write()
+
+
+def conv2d():
+    f = File("conv2d")
+
+    def fn(o, groups):
+        def run(x, p, s):
+            k, st, d = pair(o["kernel"]), pair(o.get("stride", 1)), pair(o.get("dilation", 1))
+            pad = o.get("padding", 0)
+            span = [(a - 1) * b + 1 for a, b in zip(k, d)]
+            if pad == "same":
+                t = F.pad(nchw(x[0]), pool_same(x[0], span, st))
+            elif isinstance(pad, list) and len(pad) == 4:
+                t = F.pad(nchw(x[0]), [pad[2], pad[3], pad[0], pad[1]])
+            else:
+                t = F.pad(nchw(x[0]), [pair(pad)[1]] * 2 + [pair(pad)[0]] * 2)
+            return [nhwc(F.conv2d(t, p["w"].permute(3, 2, 0, 1), p.get("b"), st, 0, d, groups))]
+        return run
+
+    for name, shape, k, o, groups in (
+            ("pointwise", (2, 3, 4, 5), 6, {"kernel": 1}, 1),
+            ("pointwise, stride 2", (1, 5, 4, 4), 3, {"kernel": 1, "stride": 2}, 1),
+            ("3x3", (1, 5, 5, 3), 4, {"kernel": 3}, 1),
+            ("3x3, padding 1", (1, 4, 5, 3), 4, {"kernel": 3, "padding": 1}, 1),
+            ("same, stride 2, even input", (1, 6, 6, 2), 3, {"kernel": 3, "stride": 2, "padding": "same"}, 1),
+            ("same, stride 2, odd input", (1, 5, 7, 2), 3, {"kernel": 3, "stride": 2, "padding": "same"}, 1),
+            ("unlike directions", (1, 6, 7, 2), 3, {"kernel": [3, 2], "stride": [2, 1], "padding": [1, 0]}, 1),
+            ("four paddings", (1, 4, 4, 2), 3, {"kernel": 3, "padding": [0, 1, 2, 1]}, 1),
+            ("dilation", (1, 7, 7, 2), 3, {"kernel": 3, "dilation": 2, "padding": 2}, 1),
+            ("groups", (1, 4, 4, 6), 4, {"kernel": 3, "groups": 2, "padding": 1}, 2),
+            ("depthwise", (1, 4, 5, 5), 5, {"kernel": 3, "groups": "depthwise", "padding": 1}, 5),
+            ("depthwise, stride 2, same, a tail", (1, 5, 5, 18), 18,
+             {"kernel": 3, "groups": "depthwise", "padding": "same", "stride": 2}, 18),
+            ("depthwise, multiplier 2", (1, 4, 4, 3), 6, {"kernel": 3, "groups": "depthwise", "padding": 1}, 3),
+            ("no bias", (2, 3, 3, 2), 3, {"kernel": 2, "bias": False}, 1),
+    ):
+        kh, kw = pair(o["kernel"])
+        c = shape[-1] // groups
+        params = {"w": Gen(kh, kw, c, k, seed=30, scale=0.6)}
+        if o.get("bias", True):
+            params["b"] = Gen(k, seed=31)
+        options = {"filters": k, **o}
+        if groups == shape[-1] == k and groups > 1:
+            del options["filters"]
+        f.case(name, [Gen(*shape, seed=32)], fn(o, groups), options=options, params=params)
+    for name, shape, k, o, c in (
+            ("vectors and tails", (2, 15, 14, 19), 37, {"kernel": 3, "padding": 1}, 19),
+            ("3x3, 64 channels", (2, 14, 14, 64), 64, {"kernel": 3, "padding": 1}, 64),
+            ("1x1, 96 to 33", (2, 9, 9, 96), 33, {"kernel": 1}, 96),
+            ("stem", (2, 21, 21, 3), 32, {"kernel": 7, "stride": 2, "padding": 3}, 3),
+            ("depthwise 5x5, 72 channels", (2, 13, 13, 72), 72, {"kernel": 5, "groups": "depthwise", "padding": 2}, 1)):
+        kh, kw = pair(o["kernel"])
+        f.case(name, [Gen(*shape, seed=33)], options={"filters": k, **o},
+               params={"w": Gen(kh, kw, c, k, seed=34, scale=0.3), "b": Gen(k, seed=35)})
+    f.write()
+
+
+LAYERS = [relu, relu6, sigmoid, silu, hardswish, softmax, add, multiply, flatten, global_avgpool, maxpool2d, avgpool2d,
+          batchnorm, standardize, dropout, cross_entropy, mse, huber, dense, conv2d]
+
+if __name__ == "__main__":
+    for make in LAYERS:
+        if len(sys.argv) == 1 or make.__name__ in sys.argv[1:]:
+            make()
