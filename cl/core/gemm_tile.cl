@@ -73,6 +73,29 @@ void store_piece(__global float *y, long index, float16 value, int channel, int 
     }
 }
 
+/* A whole tile of CB_ROWS x 32: most are, so this has no branches inside. */
+void store_tile(__global float *y, long index, int n, float16 out[CB_ROWS][2], int channel, int add,
+                int last CB_EPILOGUE_PARAMS)
+{
+    if (add) {
+        for (int r = 0; r < CB_ROWS; r++) {
+            out[r][0] = vload16(0, y + index + r * (long)n) + out[r][0];
+            out[r][1] = vload16(1, y + index + r * (long)n) + out[r][1];
+        }
+    }
+    if (last) {
+        for (int r = 0; r < CB_ROWS; r++) {
+            CB_STORE16(y, index + r * (long)n, out[r][0], channel);
+            CB_STORE16(y, index + r * (long)n + 16, out[r][1], channel + 16);
+        }
+    } else {
+        for (int r = 0; r < CB_ROWS; r++) {
+            vstore16(out[r][0], 0, y + index + r * (long)n);
+            vstore16(out[r][1], 1, y + index + r * (long)n);
+        }
+    }
+}
+
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 gemm_tile(__global float *y, const __global float *a, const __global float *b, long y0, long a0, long b0, int m, int n,
           int k, long lda, long ldb, long b_panel, int safe, int block, int chunk, int first_chunk,
@@ -156,6 +179,10 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
 #else
             int add = begin > 0 || accumulate, last = end == k_end;
 #endif
+            if (columns == 32 && new_row == row && rows == CB_ROWS) {
+                store_tile(y, y0 + (long)row * n + q * 32, n, out, q * 32, add, last CB_EPILOGUE_ARGS);
+                continue;
+            }
             for (int r = new_row - row; r < rows; r++) {
                 long index = y0 + (long)(row + r) * n + q * 32;
                 store_piece(y, index, out[r][0], q * 32, columns, add, last CB_EPILOGUE_ARGS);
