@@ -243,10 +243,6 @@ static void read_train(struct cb_task *task, struct simple *simple, struct cb_di
 
 /* ---- recipes: what a person gets who says nothing ------------------------------------------------------------------- */
 
-static bool frozen_is_none(const struct cb_value *frozen)
-{
-    return frozen != NULL && frozen->kind == CB_KIND_TEXT && strcmp(frozen->text, "none") == 0;
-}
 
 static bool frozen_is_backbone(const struct cb_value *frozen)
 {

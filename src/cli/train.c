@@ -1,0 +1,114 @@
+/* train.c: `cambium train TASK`: the whole job; leaves runs/NAME. */
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "cli/show.h"
+#include "train/run.h"
+
+static const struct cb_flag flags[] = {
+    {"--resume", NULL, "go on with the unfinished run of this name"},
+    {"--name", "NAME", "of the run; by default the task file's"},
+    {NULL, NULL, NULL},
+};
+
+static enum cb_status open_folder(struct cb_cli *cli, const struct cb_task *task, bool *out_resume, char **out_folder)
+{
+    const char *name = cb_cli_value(cli, "--name");
+    name = name != NULL ? name : task->name;
+    *out_resume = cb_cli_has(cli, "--resume");
+    if (strchr(name, '/') != NULL || name[0] == '.' || name[0] == '\0') {
+        return cb_fail(cli->diag, CB_INVALID, NULL, "a run's name must be a plain word, not `%s`", name);
+    }
+    if (!*out_resume) {
+        return cb_run_create(cli->arena, name, out_folder, cli->diag);
+    }
+    char *folder = cb_arena_printf(cli->arena, "runs/%s", name);
+    char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
+    if (folder == NULL || state == NULL || !cb_path_exists(state)) {
+        return cb_fail(cli->diag, CB_NOT_FOUND, NULL, "there is no unfinished run `runs/%s` to go on with", name);
+    }
+    *out_folder = folder;
+    return CB_OK;
+}
+
+static void say_interrupted(const struct cb_cli *cli, const char *folder)
+{
+    char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
+    if (state != NULL && cb_path_exists(state)) {
+        fprintf(stderr, "stopped; `cambium train %s --name %s --resume` goes on from here\n", cli->arguments[0],
+                cb_path_base(folder));
+    } else {
+        fprintf(stderr, "stopped before there was anything to keep\n");
+        (void)cb_remove_tree(folder, NULL);
+    }
+}
+
+static enum cb_status train(struct cb_cli *cli, struct cb_task *task, struct cb_job *job, struct cb_device **device)
+{
+    struct cb_watch watch = cb_cli_watch(cli);
+    struct cb_run_options options = {0};
+    struct cb_result result;
+    char *folder;
+    CB_TRY(cb_job_prepare(job, &watch, cli->diag));
+    cb_cli_show_job(cli, job);
+    cb_cli_flush(cli);
+    CB_TRY(cb_cli_open_device(cli, device));
+    CB_TRY(open_folder(cli, task, &options.resume, &folder));
+    options.folder = folder;
+    enum cb_status status = cb_job_run(job, *device, &options, &watch, cli->arena, &result, cli->diag);
+    cb_cli_clear_progress(cli);
+    if (status != CB_OK) {
+        char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
+        if (status == CB_INTERRUPTED) {
+            say_interrupted(cli, folder);
+        } else if (state != NULL && cb_path_exists(state)) {
+            cb_note(cli->diag, NULL, "the last good checkpoint is kept in `%s`", folder);
+        } else {
+            (void)cb_remove_tree(folder, NULL);
+        }
+        return status;
+    }
+    status = cb_run_save(folder, task, &result, cli->diag);
+    if (status == CB_OK) {
+        int64_t seen = cb_run_count_test(result.test_sha256);
+        if (cli->json) {
+            cb_cli_print_json(cb_result_to_value(cli->arena, &result, folder));
+        } else {
+            cb_cli_show_result(cli, task, &result, folder, seen);
+        }
+    }
+    cb_model_destroy(result.model);
+    return status;
+}
+
+static int run(struct cb_cli *cli)
+{
+    struct cb_task *task = NULL;
+    struct cb_job *job = NULL;
+    struct cb_device *device = NULL;
+    if (cli->argument_count != 1) {
+        return cb_cli_misuse(cli, "one task file is needed");
+    }
+    enum cb_status status = cb_task_read(cli->arguments[0], cli->sets, cli->set_count, &task, cli->diag);
+    if (status == CB_OK) {
+        status = cb_job_open(task, true, &job, cli->diag);
+    }
+    if (status == CB_OK) {
+        status = train(cli, task, job, &device);
+    }
+    cb_device_close(device);
+    cb_job_close(job);
+    cb_task_destroy(task);
+    return cb_cli_finish(cli, status);
+}
+
+const struct cb_command cb_command_train = {
+    .name = "train",
+    .usage = "train TASK.yaml [--name NAME] [--resume]",
+    .summary = "the whole job: data, training, an honest test; leaves runs/NAME",
+    .flags = flags,
+    .help = "Ctrl-C ends cleanly with a checkpoint; --resume goes on to the same bits. Every key of the task can be\n"
+            "changed for one run: `cambium train photos.yaml --set train.seed=1 --set data.seed=1`.\n",
+    .run = run,
+};
