@@ -1,5 +1,5 @@
-/* add.cl: y = a + b over `count` elements of any shape, and its gradient dx = dy (or dx += dy). The tile forms give each
- * work-item ADD_TILE neighbours in vectors of 16. y may be a or b; dx may be dy. */
+/* add.cl: y = a + b over `count` elements of any shape, and its gradient dx = dy (or dx += dy). The tile forms give
+ * each work-item ADD_TILE neighbours in vectors of 16. y may be a or b; dx may be dy. */
 
 #ifndef ADD_TILE
 #define ADD_TILE 16384

@@ -1,7 +1,8 @@
-/* avgpool2d.cl: y = sum of the x of each window of kh x kw places (step sh, sw; pt rows of padding above, pl columns to the
- * left) / count; dx gathers dy / count of the windows that cover it. `count` is the places of the window that lie in the
- * picture or not further outside than top, bottom, left, right.
- * x, dx: [N,H,W,C]; y, dy: [N,OH,OW,C]. Plain: a work-item an element; tile: a work-item a row, 16 channels at a time. */
+/* avgpool2d.cl: y = sum of the x of each window of kh x kw places (step sh, sw; pt rows of padding above, pl columns to
+ * the left) / count; dx gathers dy / count of the windows that cover it. `count` is the places of the window that lie
+ * in the picture or not further outside than top, bottom, left, right.
+ * x, dx: [N,H,W,C]; y, dy: [N,OH,OW,C].
+ * Plain: a work-item an element; tile: a work-item a row, 16 channels at a time. */
 
 #define WINDOWS                                                                                                        \
     int N, int H, int W, int C, int OH, int OW, int kh, int kw, int sh, int sw, int pt, int pl, int top, int bottom,   \

@@ -1,14 +1,14 @@
-/* batchnorm.cl: y = (x - mean) scale + shift per channel, scale = w / sqrt(var + epsilon), and its gradients. A tensor is
- * [rows, C], rows = N H W; w and b are NULL when the layer has none (1 and 0).
+/* batchnorm.cl: y = (x - mean) scale + shift per channel, scale = w / sqrt(var + epsilon), and its gradients. A tensor
+ * is [rows, C], rows = N H W; w and b are NULL when the layer has none (1 and 0).
  *
  * Statistics are taken in two stages, in an order that depends on the shape alone. `stats`: each part (part_rows
- * neighbouring rows) yields mean and m2 = sum((x - mean)^2), in chunks of 64 rows that are shifted by their first row, so
- * that squares of the mean never cancel, and merged by Chan's formula (Chan, Golub, LeVeque 1979). `merge`: the parts are
- * merged in order by the same formula. Backward likewise: `sums` per part, then in order.
+ * neighbouring rows) yields mean and m2 = sum((x - mean)^2), in chunks of 64 rows that are shifted by their first row,
+ * so that squares of the mean never cancel, and merged by Chan's formula (Chan, Golub, LeVeque 1979). `merge`: the
+ * parts are merged in order by the same formula. Backward likewise: `sums` per part, then in order.
  *
- * The tile forms give a work-item 64 channels of a part (the last one what is left, up to 127), in vectors of 16. Channels
- * beyond a multiple of 16 are covered by a vector that ends at the last channel and repeats some: same values, same
- * work-item. Below 16 channels they go one at a time.
+ * The tile forms give a work-item 64 channels of a part (the last one what is left, up to 127), in vectors of 16.
+ * Channels beyond a multiple of 16 are covered by a vector that ends at the last channel and repeats some: same values,
+ * same work-item. Below 16 channels they go one at a time.
  *
  *   parts [2, parts, C]    mean and m2; in backward sum(dy) and sum(dy xhat)
  *   moments [2, C]         mean and rstd = 1 / sqrt(var + epsilon), kept for backward
@@ -273,8 +273,8 @@ __kernel void batchnorm_sums(__global float *parts, __global const float *dy, __
         return;
     }
     const long begin = part * part_rows;
-    const float2 s = sums_one(dy + begin * C + c, x + begin * C + c, moments[c], moments[C + c],
-                              min(part_rows, rows - begin), C);
+    const float2 s =
+        sums_one(dy + begin * C + c, x + begin * C + c, moments[c], moments[C + c], min(part_rows, rows - begin), C);
     parts[(long)part * C + c] = s.x;
     parts[((long)part_count + part) * C + c] = s.y;
 }

@@ -1,9 +1,9 @@
-/* cross_entropy.cl: with logp = x - max - log(sum(exp(x - max))) over the K scores of a sample, target t, class weights w
- * (all 1 when NULL) and label smoothing s:
+/* cross_entropy.cl: with logp = x - max - log(sum(exp(x - max))) over the K scores of a sample, target t, class weights
+ * w (all 1 when NULL) and label smoothing s:
  *     loss = (1 - s) w[t] (-logp[t]) + s/K sum_k w[k] (-logp[k])
  *     dx[k] = dy ((1 - s) w[t] (p[k] - [k = t]) + s/K (p[k] sum_j w[j] - w[k]))
- * x, dx: [N,K]; targets: [N]; loss, weight, dy: [N]; w: [K]. One work-item a sample. Target -1: loss, weight and gradient
- * are 0; any other target outside 0 to K-1: NaN. */
+ * x, dx: [N,K]; targets: [N]; loss, weight, dy: [N]; w: [K]. One work-item a sample. Target -1: loss, weight and
+ * gradient are 0; any other target outside 0 to K-1: NaN. */
 
 /* The largest score and log(sum(exp(score - largest))). */
 static float2 cross_entropy_normaliser(__global const float *x, int K)

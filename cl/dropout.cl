@@ -1,6 +1,6 @@
-/* dropout.cl: y = u < rate ? 0 : x scale, u in [0,1) from Philox keyed by `seed` and counted by (element / 4, sample id,
- * step, high bits of both). The same kernel turns dy into dx. x, y: [samples, elements]; ids: [samples], NULL: the row's
- * number. A work-item takes four neighbours of a sample, which share one draw. y may be x. rate 0 draws nothing. */
+/* dropout.cl: y = u < rate ? 0 : x scale, u in [0,1) from Philox keyed by `seed` and counted by (element / 4, sample
+ * id, step, high bits of both). The same kernel turns dy into dx. x, y: [samples, elements]; ids: [samples], NULL: the
+ * row's number. A work-item takes four neighbours of a sample, which share one draw. y may be x. rate 0 draws none. */
 #include "philox.clh"
 
 __kernel void dropout_forward(__global float *y, __global const float *x, __global const int *ids, long samples,

@@ -56,7 +56,8 @@ __kernel void global_avgpool_forward_tile(__global float *y, __global const floa
 }
 
 /* One work-item the W places of (n, h) in one channel. */
-__kernel void global_avgpool_dx(__global float *dx, __global const float *dy, int N, int H, int W, int C, int accumulate)
+__kernel void global_avgpool_dx(__global float *dx, __global const float *dy, int N, int H, int W, int C,
+                                int accumulate)
 {
     const int c = get_global_id(0);
     const long row = get_global_id(1); /* n H + h */

@@ -2,7 +2,7 @@
  * dx = dy clamp(e, -delta, delta) / K. x, t, dx: [N,K]; loss, weight, dy: [N]. */
 
 __kernel void huber_forward(__global float *loss, __global float *weight, __global const float *x,
-                          __global const float *t, long N, long K, float delta)
+                            __global const float *t, long N, long K, float delta)
 {
     const long n = get_global_id(0);
     if (n >= N) {
@@ -20,7 +20,7 @@ __kernel void huber_forward(__global float *loss, __global float *weight, __glob
 }
 
 __kernel void huber_dx(__global float *dx, __global const float *dy, __global const float *x, __global const float *t,
-                     long N, long K, float delta, int accumulate)
+                       long N, long K, float delta, int accumulate)
 {
     const long k = get_global_id(0), n = get_global_id(1);
     if (k >= K || n >= N) {

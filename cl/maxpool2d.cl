@@ -1,5 +1,5 @@
-/* maxpool2d.cl: y = the largest x of each window of kh x kw places (step sh, sw; pt rows of padding above, pl columns to the
- * left), `places` = where it lies, h W + w (may be NULL); dx gathers the dy of the windows that chose it.
+/* maxpool2d.cl: y = the largest x of each window of kh x kw places (step sh, sw; pt rows of padding above, pl columns
+ * to the left), `places` = where it lies, h W + w (may be NULL); dx gathers the dy of the windows that chose it.
  * x, dx: [N,H,W,C]; y, dy, places: [N,OH,OW,C]. The first of equal values wins; a NaN wins over everything before it.
  * Plain: a work-item an element; tile: a work-item a row, 16 channels at a time. */
 

@@ -1,4 +1,5 @@
-/* mse.cl: loss[n] = mean over the K values of (x - t)^2; dx = dy 2 (x - t) / K. x, t, dx: [N,K]; loss, weight, dy: [N]. */
+/* mse.cl: loss[n] = mean over the K values of (x - t)^2; dx = dy 2 (x - t) / K.
+ * x, t, dx: [N,K]; loss, weight, dy: [N]. */
 
 __kernel void mse_forward(__global float *loss, __global float *weight, __global const float *x,
                           __global const float *t, long N, long K)

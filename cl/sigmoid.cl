@@ -1,5 +1,5 @@
-/* sigmoid.cl: y = 1 / (1 + exp(-x)), derivative from y. Pointwise: `vec` is float, float4 or float16. Where exp overflows,
- * y is 0, which is right. */
+/* sigmoid.cl: y = 1 / (1 + exp(-x)), derivative from y. Pointwise: `vec` is float, float4 or float16. Where exp
+ * overflows, y is 0, which is right. */
 
 vec sigmoid_f(vec x)
 {

@@ -1,5 +1,5 @@
-/* standardize.cl: y = (x - mean[c]) / divisor, dx = dy / divisor; and the fit of mean, scale and count to one more batch.
- * x, y, dy, dx: [rows, C]; mean, m2: [C]; scale: [C] when per_channel, else [1]; count: [1]. y may be x. */
+/* standardize.cl: y = (x - mean[c]) / divisor, dx = dy / divisor; and the fit of mean, scale and count to one more
+ * batch. x, y, dy, dx: [rows, C]; mean, m2: [C]; scale: [C] when per_channel, else [1]; count: [1]. y may be x. */
 
 /* What the features are divided by: a scale that is nothing but rounding counts as 1. */
 static float divisor_of(float mean, float scale, int per_channel, float epsilon)

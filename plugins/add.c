@@ -16,13 +16,14 @@ static enum cb_status add_infer(struct cb_instance *in)
         }
         if (!same) {
             return in->host->fail(in->core, CB_MISMATCH, NULL,
-                                  "add needs inputs of one shape, but input %u differs from the first", (unsigned)i + 1);
+                                  "add needs inputs of one shape, but input %u differs from the first",
+                                  (unsigned)i + 1);
         }
     }
     return in->host->output(in->core, 0, CB_F32, a->rank, a->dims);
 }
 
-/* ---- the forms: kernel 0 adds two tensors, kernel 1 (backward) copies or adds one -------------------------------- */
+/* ---- the forms: kernel 0 adds two tensors, kernel 1 (backward) copies or adds one ---- */
 
 static enum cb_status prepare_forward_tile(struct cb_instance *in)
 {
@@ -47,7 +48,8 @@ static enum cb_status prepare_dx(struct cb_instance *in)
 static enum cb_status run_forward(struct cb_instance *in, const struct cb_grid *grid)
 {
     const int64_t count = cb_tensor_count(in->y[0]);
-    CB_TRY(CB_LAUNCH(in, 0, grid, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(count)));
+    CB_TRY(
+        CB_LAUNCH(in, 0, grid, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(count)));
     for (uint32_t i = 2; i < in->x_count; i++) {
         CB_TRY(CB_LAUNCH(in, 0, grid, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[i]),
                          CB_A_I64(count)));

@@ -1,6 +1,7 @@
-/* avgpool2d: the mean of each window and channel of [N,H,W,C]. With count_include_pad (the default, as PyTorch) the places
- * of the padding count as zeros, as far as the padding reaches; without, and always with `padding: same` (as TensorFlow),
- * only the places inside the picture count. In backward each input gathers dy / count of the windows that cover it. */
+/* avgpool2d: the mean of each window and channel of [N,H,W,C]. With count_include_pad (the default, as PyTorch) the
+ * places of the padding count as zeros, as far as the padding reaches; without, and always with `padding: same` (as
+ * TensorFlow), only the places inside the picture count. In backward each input gathers dy / count of the windows that
+ * cover it. */
 #include "pool2d.h"
 
 struct options {

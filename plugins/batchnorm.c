@@ -1,9 +1,9 @@
 /* batchnorm: y = (x - mean) w / sqrt(var + epsilon) + b for each channel of [N,C], [N,T,C], [N,H,W,C] or [N,D,H,W,C]
  * (Ioffe and Szegedy 2015).
  *
- * Training takes mean and variance (divided by the count) of the batch over everything but C, and moves the running ones:
- * running += momentum (batch - running), the variance there divided by count - 1, as PyTorch does. Inference uses the
- * running ones, so that a sample's result does not depend on its batch. With xhat = (x - mean) rstd, rstd = 1 /
+ * Training takes mean and variance (divided by the count) of the batch over everything but C, and moves the running
+ * ones: running += momentum (batch - running), the variance there divided by count - 1, as PyTorch does. Inference uses
+ * the running ones, so that a sample's result does not depend on its batch. With xhat = (x - mean) rstd, rstd = 1 /
  * sqrt(var + epsilon):
  *     db = sum(dy), dw = sum(dy xhat)
  *     dx = w rstd (dy - mean(dy) - xhat mean(dy xhat))   in training;   dx = w rstd dy   in inference
@@ -76,7 +76,7 @@ static enum cb_status batchnorm_affine(const struct cb_instance *in, const float
     return CB_OK;
 }
 
-/* ---- sizes: rows of C channels, in parts of at least 256 rows ---------------------------------------------------- */
+/* ---- sizes: rows of C channels, in parts of at least 256 rows ---- */
 
 struct sizes {
     int64_t rows, channels, parts, part_rows;
@@ -113,7 +113,7 @@ static const struct cb_tensor *param(const struct cb_instance *in, uint32_t i)
     return i < in->param_count ? in->params[i] : NULL;
 }
 
-/* ---- forward: kernels stats, merge, running, forward; workspace parts, moments, factors --------------------------- */
+/* ---- forward: kernels stats, merge, running, forward; workspace parts, moments, factors ---- */
 
 static enum cb_status prepare_forward_with(struct cb_instance *in, const char *stats, const char *forward)
 {
@@ -128,7 +128,8 @@ static enum cb_status prepare_forward_with(struct cb_instance *in, const char *s
     return host->workspace(in->core, CB_F32, 3 * s.channels);
 }
 
-static enum cb_status run_forward_with(struct cb_instance *in, const struct cb_grid *stats, const struct cb_grid *forward)
+static enum cb_status run_forward_with(struct cb_instance *in, const struct cb_grid *stats,
+                                       const struct cb_grid *forward)
 {
     const struct options *o = in->options;
     const struct sizes s = sizes_of(in->x[0]);
@@ -173,7 +174,7 @@ static enum cb_status run_forward_tile(struct cb_instance *in)
                             CB_GRID_LOCAL(row_blocks(&s), 1, 1, 1, 1, 1));
 }
 
-/* ---- backward: kernels sums, merge_sums, dx; workspace parts, factors --------------------------------------------- */
+/* ---- backward: kernels sums, merge_sums, dx; workspace parts, factors ---- */
 
 static enum cb_status prepare_backward_with(struct cb_instance *in, const char *sums, const char *dx)
 {

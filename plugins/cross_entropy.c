@@ -4,8 +4,8 @@
  *     logp = scores - max - log(sum(exp(scores - max)))
  *     y0[n] = (1 - s) w[t] (-logp[t]) + s/K sum_k w[k] (-logp[k])      s: label_smoothing, w: class_weights (1 without)
  *     y1[n] = w[t]
- * The core divides the sum of y0 by the sum of y1: PyTorch's mean. A target outside -1 to K-1 gives NaN, which stops the
- * run, instead of reading past the end. */
+ * The core divides the sum of y0 by the sum of y1: PyTorch's mean. A target outside -1 to K-1 gives NaN, which stops
+ * the run, instead of reading past the end. */
 #include <cambium/layer.h>
 
 struct options {
@@ -31,7 +31,8 @@ static enum cb_status cross_entropy_infer(struct cb_instance *in)
                               (unsigned)scores->rank);
     }
     if (targets->rank != 1 || targets->dtype != CB_I32) {
-        return in->host->fail(in->core, CB_MISMATCH, NULL, "cross_entropy needs one class number per sample as its target");
+        return in->host->fail(in->core, CB_MISMATCH, NULL,
+                              "cross_entropy needs one class number per sample as its target");
     }
     if (o->class_weights.count != 0 && o->class_weights.count != scores->dims[1]) {
         return in->host->fail(in->core, CB_INVALID, "class_weights", "`class_weights` has %u numbers for %lld classes",

@@ -1,9 +1,10 @@
-/* dropout: in training each element is 0 with probability `rate`, and the others are multiplied by 1 / (1 - rate), so that
- * the mean stays (Srivastava 2014). In inference nothing changes.
+/* dropout: in training each element is 0 with probability `rate`, and the others are multiplied by 1 / (1 - rate), so
+ * that the mean stays (Srivastava 2014). In inference nothing changes.
  *
- * Whether an element is kept follows from Philox 4x32-10 (cl/include/philox.clh), keyed by the layer's seed and counted by
- * element / 4 within the sample, the sample's id, and the step: neither the batch nor the order matters, and backward draws
- * the same mask again instead of keeping it. An element is dropped where its number in [0,1) is below `rate`. */
+ * Whether an element is kept follows from Philox 4x32-10 (cl/include/philox.clh), keyed by the layer's seed and counted
+ * by element / 4 within the sample, the sample's id, and the step: neither the batch nor the order matters, and
+ * backward draws the same mask again instead of keeping it. An element is dropped where its number in [0,1) is below
+ * `rate`. */
 #include <cambium/layer.h>
 
 struct options {
@@ -34,9 +35,9 @@ static enum cb_status apply(struct cb_instance *in, const struct cb_tensor *to, 
     const struct options *o = in->options;
     const double rate = in->training ? o->rate : 0.0;
     const int64_t samples = from->dims[0], elements = cb_tensor_count(from) / samples;
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(elements + 3) / 4, (uint64_t)samples), CB_A_TENSOR(to), CB_A_TENSOR(from),
-                     CB_A_TENSOR(in->sample_ids), CB_A_I64(samples), CB_A_I64(elements), CB_A_F32(rate),
-                     CB_A_F32(rate < 1.0 ? 1.0 / (1.0 - rate) : 0.0), CB_A_I64((int64_t)in->seed),
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(elements + 3) / 4, (uint64_t)samples), CB_A_TENSOR(to),
+                     CB_A_TENSOR(from), CB_A_TENSOR(in->sample_ids), CB_A_I64(samples), CB_A_I64(elements),
+                     CB_A_F32(rate), CB_A_F32(rate < 1.0 ? 1.0 / (1.0 - rate) : 0.0), CB_A_I64((int64_t)in->seed),
                      CB_A_I64((int64_t)in->step), CB_A_I32(accumulate));
 }
 

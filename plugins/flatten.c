@@ -1,5 +1,6 @@
-/* flatten: every axis behind N in one: [N, A, B, ..., C] -> [N, A*B*...*C]. Only the shape changes, no memory moves. The order
- * is that of the channels-last layout; a dense layer from a channels-first framework gets its rows permuted at import. */
+/* flatten: every axis behind N in one: [N, A, B, ..., C] -> [N, A*B*...*C]. Only the shape changes, no memory moves.
+ * The order is that of the channels-last layout; a dense layer from a channels-first framework gets its rows permuted
+ * at import. */
 #include <cambium/layer.h>
 
 static enum cb_status flatten_infer(struct cb_instance *in)

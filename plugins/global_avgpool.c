@@ -1,5 +1,6 @@
-/* global_avgpool: the mean over height and width, [N,H,W,C] -> [N,C]. Each image is summed row by row, so that long sums stay
- * exact to float's precision and a sample's result does not depend on its batch. dx = dy / (H W) at each place. */
+/* global_avgpool: the mean over height and width, [N,H,W,C] -> [N,C]. Each image is summed row by row, so that long
+ * sums stay exact to float's precision and a sample's result does not depend on its batch. dx = dy / (H W) at each
+ * place. */
 #include <cambium/layer.h>
 
 static enum cb_status global_avgpool_infer(struct cb_instance *in)

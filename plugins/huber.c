@@ -1,5 +1,5 @@
-/* huber: the squared error near the target and the absolute error far from it, so that a few wrong targets do not rule the
- * fit (Huber 1964): scores and targets of one size, [N] or [N,K] f32.
+/* huber: the squared error near the target and the absolute error far from it, so that a few wrong targets do not rule
+ * the fit (Huber 1964): scores and targets of one size, [N] or [N,K] f32.
  *
  *     e = scores[n,k] - targets[n,k];  l = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)
  *     y0[n] = mean over k of l        y1[n] = 1

@@ -1,6 +1,6 @@
-/* maxpool2d: the largest value of each window and channel of [N,H,W,C]; padding never wins. The place of the largest value
- * (h W + w; the first one where several are equal, the last NaN where there are NaNs, as PyTorch) is kept for backward, in
- * which each input gathers the dy of the windows that chose it: no atomics, a fixed order. */
+/* maxpool2d: the largest value of each window and channel of [N,H,W,C]; padding never wins. The place of the largest
+ * value (h W + w; the first one where several are equal, the last NaN where there are NaNs, as PyTorch) is kept for
+ * backward, in which each input gathers the dy of the windows that chose it: no atomics, a fixed order. */
 #include "pool2d.h"
 
 static const struct pool2d_options defaults = POOL2D_DEFAULTS;

@@ -1,6 +1,7 @@
-/* multiply: y = a b, element by element; or b is one value per sample and channel, [N,C] or [N,1,1,C], that gates all places
- * of a = [N,H,W,C] (squeeze-and-excitation, Hu 2018). da = dy b; db = dy a, summed over the places of a gate in a fixed
- * order. Both cases are one: a is [samples, places, C] and b [samples, C], with a single place when the shapes are equal. */
+/* multiply: y = a b, element by element; or b is one value per sample and channel, [N,C] or [N,1,1,C], that gates all
+ * places of a = [N,H,W,C] (squeeze-and-excitation, Hu 2018). da = dy b; db = dy a, summed over the places of a gate in
+ * a fixed order. Both cases are one: a is [samples, places, C] and b [samples, C], with a single place when the shapes
+ * are equal. */
 #include <cambium/layer.h>
 
 #define TILE_ELEMENTS 16384 /* of a work-item of the tile form, as in multiply.cl */

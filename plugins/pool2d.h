@@ -1,9 +1,9 @@
 /* pool2d.h: the windows of maxpool2d and avgpool2d: their options, and the sizes that follow from them.
  *
  * Output o of a direction sees the inputs from o * stride - before to o * stride - before + kernel - 1. Its size is
- * (in + before + after - kernel) / stride + 1, rounded down, or up with ceil_mode, where a window that would begin behind the
- * input and the padding before it is dropped (as PyTorch); with `same` it is in / stride rounded up, and the padding, split
- * evenly with the odd one after, is what that takes (as TensorFlow). */
+ * (in + before + after - kernel) / stride + 1, rounded down, or up with ceil_mode, where a window that would begin
+ * behind the input and the padding before it is dropped (as PyTorch); with `same` it is in / stride rounded up, and the
+ * padding, split evenly with the odd one after, is what that takes (as TensorFlow). */
 #ifndef CAMBIUM_POOL2D_H
 #define CAMBIUM_POOL2D_H
 
@@ -28,8 +28,8 @@ static const char *const pool2d_padding_words[] = {"valid", "same", NULL};
         {"stride", "step from one window to the next: [down, right], or one number; default: the kernel", CB_OPT_INTS, \
          offsetof(struct pool2d_options, stride), 1, 1 << 12, NULL, 0, 2},                         \
         {"padding",                                                                                \
-         "places around the picture: one number, [vertical, horizontal] or [top, bottom, left, right]; `same`: as many " \
-         "as make the output the input's size divided by the stride, rounded up; `valid`: none",   \
+         "places around the picture: one number, [vertical, horizontal] or [top, bottom, left, right]; `same`: as " \
+         "many as make the output the input's size divided by the stride, rounded up; `valid`: none",   \
          CB_OPT_INTS, offsetof(struct pool2d_options, padding), 0, 1 << 12, pool2d_padding_words, 0, 4}, \
     {                                                                                              \
         "ceil_mode", "whether a last window that hangs over the edge counts", CB_OPT_BOOL,         \
@@ -52,8 +52,8 @@ static inline int64_t pool2d_pick(const struct cb_list *list, uint32_t i)
 }
 
 /* Output size of one direction, below 1 when no window fits; `same` sets the padding. */
-static inline int64_t pool2d_extent(int64_t in, int64_t kernel, int64_t stride, bool same, bool ceil_mode, int64_t *before,
-                                    int64_t *after)
+static inline int64_t pool2d_extent(int64_t in, int64_t kernel, int64_t stride, bool same, bool ceil_mode,
+                                    int64_t *before, int64_t *after)
 {
     if (same) {
         const int64_t out = (in + stride - 1) / stride;

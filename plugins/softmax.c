@@ -1,6 +1,6 @@
-/* softmax: y = exp(x - max) / sum(exp(x - max)) over the last axis. Subtracting the largest value changes nothing but keeps
- * exp finite. With g = dy the gradient is dx = y (g - sum(g y)). One work-item takes one row, in a fixed order: a sample's
- * result does not depend on its batch. */
+/* softmax: y = exp(x - max) / sum(exp(x - max)) over the last axis. Subtracting the largest value changes nothing but
+ * keeps exp finite. With g = dy the gradient is dx = y (g - sum(g y)). One work-item takes one row, in a fixed order: a
+ * sample's result does not depend on its batch. */
 #include <cambium/layer.h>
 
 static enum cb_status softmax_infer(struct cb_instance *in)

@@ -1,13 +1,14 @@
 /* standardize: centres the features of [N,...,C] and divides them, by figures fitted to the training data beforehand:
  *
  *     y = (x - mean[c]) / divisor,   per: all      divisor = the root of the mean square of all centred features
- *                                    per: channel  divisor = each channel's own standard deviation (divided by the count)
- * A frozen backbone's features under a linear head want `all` (Kornblith 2019): channels keep their relative size. A divisor
- * that is nothing but rounding, at most epsilon (1 + |mean|) for a channel or epsilon for all, is taken as 1: the feature is
- * constant. Before any fit (count = 0) y = x.
+ *                                    per: channel  divisor = each channel's own standard deviation
  *
- * The fit takes one batch at a time and merges its mean and squares into the state by the parallel formula of Chan, Golub
- * and LeVeque (1979), in a fixed order. State: mean [C], scale [1 or C] (the divisor), count [1] (rows seen). */
+ * (squares are divided by the count). A frozen backbone's features under a linear head want `all` (Kornblith 2019):
+ * channels keep their relative size. A divisor that is nothing but rounding, at most epsilon (1 + |mean|) for a channel
+ * or epsilon for all, is taken as 1: the feature is constant. Before any fit (count = 0) y = x.
+ *
+ * The fit takes one batch at a time and merges its mean and squares into the state by the parallel formula of Chan,
+ * Golub and LeVeque (1979), in a fixed order. State: mean [C], scale [1 or C] (the divisor), count [1] (rows seen). */
 #include <cambium/layer.h>
 
 #include <math.h>
@@ -24,8 +25,8 @@ static const char *const per_words[] = {"all", "channel", NULL};
 static const struct options defaults = {PER_ALL, 1e-6};
 
 static const struct cb_option options[] = {
-    {"per", "whether one divisor serves all channels, or each has its own", CB_OPT_CHOICE, offsetof(struct options, per), 0,
-     0, per_words},
+    {"per", "whether one divisor serves all channels, or each has its own", CB_OPT_CHOICE,
+     offsetof(struct options, per), 0, 0, per_words},
     {"epsilon", "a divisor below this is taken as 1", CB_OPT_REAL, offsetof(struct options, epsilon), 0.0, 1.0},
 };
 
@@ -39,8 +40,8 @@ static enum cb_status standardize_infer(struct cb_instance *in)
     const struct options *o = in->options;
     const struct cb_tensor *x = in->x[0];
     if (x->rank < 2) {
-        return in->host->fail(in->core, CB_MISMATCH, NULL, "standardize needs features behind N, but its input has rank %u",
-                              (unsigned)x->rank);
+        return in->host->fail(in->core, CB_MISMATCH, NULL,
+                              "standardize needs features behind N, but its input has rank %u", (unsigned)x->rank);
     }
     struct cb_param_decl decl = {sizeof(decl), CB_PARAM_VECTOR, "mean", "mean", 1, CB_INIT_CONSTANT, {channels_of(in)}};
     CB_TRY(in->host->state(in->core, &decl));

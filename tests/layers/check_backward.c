@@ -42,15 +42,16 @@ static void check_expected_gradients(struct checker *k, const struct results *r,
         if (k->c->expect_dw == NULL) {
             checker_check(k, array_first_bad(&r->dw[i]) < 0, "%s: dw %u has a value that is not finite", variant, i);
         } else {
-            struct array expected = array_read_list(k->core.arena, cb_map_get(k->c->expect_dw, k->core.params[i].name),
-                                                    &r->dw[i]);
+            struct array expected =
+                array_read_list(k->core.arena, cb_map_get(k->c->expect_dw, k->core.params[i].name), &r->dw[i]);
             checker_close(k, &r->dw[i], &expected, k->c->tolerance, variant, "dw", i);
         }
     }
 }
 
 /* Each gradient left out, once; it must keep its poison, and the others their bits. */
-static void check_unwanted(struct checker *k, struct prepared *before, const struct backward *b, const struct results *r)
+static void check_unwanted(struct checker *k, struct prepared *before, const struct backward *b,
+                           const struct results *r)
 {
     for (uint32_t g = 0; g < k->core.in.x_count + k->core.param_count; g++) {
         struct wish w = {.dx = k->dx_mask, .dw = k->dw_mask, .dx_in_dy = -1};
@@ -93,12 +94,16 @@ static void check_accumulated(struct checker *k, struct prepared *before, const 
             for (int64_t e = 0; e < sum.count; e++) {
                 sum.at.f[e] += plain[group][i].at.f[e];
             }
-            const struct wish w = {.dx = k->dx_mask, .dw = k->dw_mask, .dx_accumulate = group == 0 ? 1u << i : 0,
-                                   .dw_accumulate = group == 1 ? 1u << i : 0, .base_dx = base.dx, .base_dw = base.dw,
+            const struct wish w = {.dx = k->dx_mask,
+                                   .dw = k->dw_mask,
+                                   .dx_accumulate = group == 0 ? 1u << i : 0,
+                                   .dw_accumulate = group == 1 ? 1u << i : 0,
+                                   .base_dx = base.dx,
+                                   .base_dw = base.dw,
                                    .dx_in_dy = -1};
             const struct results got = checker_backward(k, before, b, &w);
             checker_close(k, group == 0 ? &got.dx[i] : &got.dw[i], &sum, 1e-6, b->name,
-                        group == 0 ? "accumulated, dx" : "accumulated, dw", i);
+                          group == 0 ? "accumulated, dx" : "accumulated, dw", i);
             check_gradients_bits(k, &got, r, k->dx_mask & ~w.dx_accumulate, k->dw_mask & ~w.dw_accumulate, b->name,
                                  "beside an accumulated one");
         }
@@ -152,7 +157,8 @@ static void check_direction(struct checker *k, struct prepared *variant, const s
     const double measured = array_dot(&high.y[0], &k->dy) - array_dot(&low.y[0], &k->dy), stated = array_dot(dz, &way);
     const double usual = sqrt(size * step_size / (double)z->count);
     checker_check(k, fabs(measured - stated) <= GRADIENT_TOLERANCE * usual + 1e-6 * sqrt(noise),
-          "%s %u: central differences give %.6g, the gradient %.6g (usual size %.2g)", what, index, measured, stated, usual);
+                  "%s %u: central differences give %.6g, the gradient %.6g (usual size %.2g)", what, index, measured,
+                  stated, usual);
 }
 
 static void check_differences(struct checker *k, struct prepared *variant, const struct results *r)

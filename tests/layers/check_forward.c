@@ -17,8 +17,8 @@ static void check_expected_forward(struct checker *k, const struct results *r, c
         }
     }
     for (uint32_t i = 0; i < k->core.state_count && k->c->expect_state != NULL; i++) {
-        struct array expected = array_read_list(k->core.arena, cb_map_get(k->c->expect_state, k->core.states[i].name),
-                                                &r->state[i]);
+        struct array expected =
+            array_read_list(k->core.arena, cb_map_get(k->c->expect_state, k->core.states[i].name), &r->state[i]);
         checker_close(k, &r->state[i], &expected, k->c->tolerance, variant, "state", i);
     }
 }
@@ -118,7 +118,8 @@ static void check_affine(struct checker *k, const struct results *r, const char 
     }
     const float *params[TRIAL_MAX], *states[TRIAL_MAX];
     const int64_t channels = k->c->x[0].dims[k->c->x[0].rank - 1];
-    struct array scale = array_make(core->arena, CB_F32, 1, &channels), shift = array_make(core->arena, CB_F32, 1, &channels);
+    struct array scale = array_make(core->arena, CB_F32, 1, &channels),
+                 shift = array_make(core->arena, CB_F32, 1, &channels);
     for (uint32_t i = 0; i < core->param_count; i++) {
         params[i] = k->params[i].at.f;
     }
@@ -135,8 +136,8 @@ static void check_affine(struct checker *k, const struct results *r, const char 
     }
     /* scale and shift are rounded to float, and cancel where the mean is large */
     const double distance = array_distance(&r->y[0], &expected, NULL) * largest;
-    checker_check(k, distance <= 1e-6 * largest * fmax(largest, 1.0), "%s: y is not the layer's own affine (off by %.2g)", variant,
-          distance);
+    checker_check(k, distance <= 1e-6 * largest * fmax(largest, 1.0),
+                  "%s: y is not the layer's own affine (off by %.2g)", variant, distance);
 }
 
 void check_forward(struct checker *k, const struct cb_variant *variant, const struct results *plain)
@@ -147,11 +148,12 @@ void check_forward(struct checker *k, const struct cb_variant *variant, const st
     for (uint32_t i = 0; i < k->core.in.y_count; i++) {
         checker_bits(k, &again.y[i], &r.y[i], variant->name, "run again, y", i);
         checker_close(k, &r.y[i], &plain->y[i], fmax(PLAIN_TOLERANCE, k->c->tolerance), variant->name,
-                    "beside the plain variant, y", i);
+                      "beside the plain variant, y", i);
     }
     for (uint32_t i = 0; i < k->core.state_count; i++) {
         checker_bits(k, &again.state[i], &r.state[i], variant->name, "run again, state", i);
-        checker_close(k, &r.state[i], &plain->state[i], PLAIN_TOLERANCE, variant->name, "beside the plain variant, state", i);
+        checker_close(k, &r.state[i], &plain->state[i], PLAIN_TOLERANCE, variant->name,
+                      "beside the plain variant, state", i);
     }
     check_in_place(k, p, &r);
     check_rows_alone(k, p, &r);

@@ -20,19 +20,19 @@ bool checker_check(struct checker *k, bool is_right, const char *fmt, ...)
 }
 
 void checker_close(struct checker *k, const struct array *a, const struct array *expected, double tolerance,
-                        const char *variant, const char *what, uint32_t index)
+                   const char *variant, const char *what, uint32_t index)
 {
     int64_t at;
     const double distance = array_distance(a, expected, &at);
-    checker_check(k, distance <= tolerance, "%s: %s %u is off by %.2g at element %lld: %.9g, not %.9g", variant, what, index,
-          distance, (long long)at, (double)a->at.f[at], (double)expected->at.f[at]);
+    checker_check(k, distance <= tolerance, "%s: %s %u is off by %.2g at element %lld: %.9g, not %.9g", variant, what,
+                  index, distance, (long long)at, (double)a->at.f[at], (double)expected->at.f[at]);
 }
 
 void checker_bits(struct checker *k, const struct array *a, const struct array *expected, const char *variant,
-                       const char *what, uint32_t index)
+                  const char *what, uint32_t index)
 {
     checker_check(k, array_same_bits(a, expected), "%s: %s %u has other bits (off by %.2g)", variant, what, index,
-          array_distance(a, expected, NULL));
+                  array_distance(a, expected, NULL));
 }
 
 /* ---- running ---- */
@@ -77,7 +77,7 @@ void checker_fit(struct checker *k)
 }
 
 struct results checker_forward_with(struct checker *k, struct prepared *variant, const struct array *x,
-                                   const struct array *params)
+                                    const struct array *params)
 {
     struct results r = {0};
     checker_write(k, x, params);
@@ -97,8 +97,10 @@ struct results checker_forward(struct checker *k, struct prepared *variant)
     return checker_forward_with(k, variant, k->c->x, k->params);
 }
 
-/* Runs backward after `before`, which is run first. Tensors that the descriptor does not need are poisoned in between. */
-struct results checker_backward(struct checker *k, struct prepared *before, const struct backward *b, const struct wish *w)
+/* Runs backward after `before`, which is run first. Tensors that the descriptor does not need are poisoned in between.
+ */
+struct results checker_backward(struct checker *k, struct prepared *before, const struct backward *b,
+                                const struct wish *w)
 {
     struct cb_core *core = &k->core;
     const struct cb_layer *layer = &core->type->layer;

@@ -1,4 +1,5 @@
-/* checker.h: what the files of the checks share: a case that is set up on the device, and ways to run it and to compare. */
+/* checker.h: what the files of the checks share: a case that is set up on the device, and ways to run it and to
+ * compare. */
 #ifndef CAMBIUM_TESTS_CHECKER_H
 #define CAMBIUM_TESTS_CHECKER_H
 
@@ -52,8 +53,10 @@ void checker_fit(struct checker *k);
 struct results checker_forward(struct checker *k, struct prepared *variant);
 struct results checker_forward_with(struct checker *k, struct prepared *variant, const struct array *x,
                                     const struct array *params);
-/* Runs backward after `before`, which is run first. Tensors that the descriptor does not need are poisoned in between. */
-struct results checker_backward(struct checker *k, struct prepared *before, const struct backward *b, const struct wish *w);
+/* Runs backward after `before`, which is run first. Tensors that the descriptor does not need are poisoned in between.
+ */
+struct results checker_backward(struct checker *k, struct prepared *before, const struct backward *b,
+                                const struct wish *w);
 /* The backward of variant `name`; a pass that has none of that name gets its plain (last) one. */
 struct backward checker_prepare_backward(struct checker *k, const char *name);
 

@@ -123,7 +123,7 @@ void check_case(const struct layer_case *c, struct cb_device *device, const stru
     const enum cb_status status = trial_infer(&k.core, device, type, c->options, c->x, c->x_count, arena, diag);
     if (c->error != NULL) {
         checker_check(&k, status != CB_OK && strstr(k.core.message, c->error) != NULL, "the error is `%s`, not `%s`",
-              status == CB_OK ? "(none)" : k.core.message, c->error);
+                      status == CB_OK ? "(none)" : k.core.message, c->error);
         return;
     }
     if (!checker_check(&k, status == CB_OK, "%s", k.core.message)) {
@@ -134,7 +134,8 @@ void check_case(const struct layer_case *c, struct cb_device *device, const stru
         memcpy(shape.dims, k.core.outputs[0].dims, sizeof(shape.dims));
         struct array expected = array_read(arena, c->expect_y->as.list.items[0]);
         checker_check(&k, array_same_shape(&shape, &expected), "y has another shape than PyTorch's");
-        checker_check(&k, array_distance(&c->x[0], &expected, NULL) < 1e-7, "a view may not change the order of the elements");
+        checker_check(&k, array_distance(&c->x[0], &expected, NULL) < 1e-7,
+                      "a view may not change the order of the elements");
         return;
     }
     set_up(&k);

@@ -1,10 +1,10 @@
 /* checks.h: what every layer must do, checked on one case of a tests/layers/LAYER.yaml.
  *
  * For each variant of each pass that this device runs: PyTorch's values (where the case has them), the plain variant's
- * values, the same bits in two runs, in place and out of place, with and without tensors kept for backward, row by row and
- * in a batch; gradients that are not wanted stay untouched and change no other; accumulated ones are added; what the
- * descriptor says is not needed in backward may be NaN by then; a fused epilogue sees the right index and channel; the
- * gradient agrees with central differences; nothing is written behind a tensor's end. */
+ * values, the same bits in two runs, in place and out of place, with and without tensors kept for backward, row by row
+ * and in a batch; gradients that are not wanted stay untouched and change no other; accumulated ones are added; what
+ * the descriptor says is not needed in backward may be NaN by then; a fused epilogue sees the right index and channel;
+ * the gradient agrees with central differences; nothing is written behind a tensor's end. */
 #ifndef CAMBIUM_TESTS_CHECKS_H
 #define CAMBIUM_TESTS_CHECKS_H
 
@@ -20,7 +20,7 @@ struct layer_case {
     double tolerance; /* against PyTorch */
     uint64_t seed, step;
     const struct cb_value *sample_ids; /* NULL: 0, 1, 2 ... */
-    struct array fit[TRIAL_MAX]; /* batches that go through CB_PASS_FIT first */
+    struct array fit[TRIAL_MAX];       /* batches that go through CB_PASS_FIT first */
     uint32_t fit_count;
     bool has_dy;
     struct array dy;

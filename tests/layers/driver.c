@@ -74,7 +74,8 @@ static enum cb_status run_file(const char *path, struct cb_device *device, struc
     enum cb_status status = cb_yaml_read_file(arena, path, &file, diag);
     const struct cb_value *word = status == CB_OK ? cb_map_get(file, "layer") : NULL;
     const struct cb_value *cases = status == CB_OK ? cb_map_get(file, "cases") : NULL;
-    if (status == CB_OK && (word == NULL || cases == NULL || cases->kind != CB_KIND_LIST || cases->as.list.count == 0)) {
+    if (status == CB_OK &&
+        (word == NULL || cases == NULL || cases->kind != CB_KIND_LIST || cases->as.list.count == 0)) {
         status = cb_fail(diag, CB_FORMAT, NULL, "%s needs `layer` and a list of `cases`", path);
     }
     if (status == CB_OK) {
@@ -87,7 +88,8 @@ static enum cb_status run_file(const char *path, struct cb_device *device, struc
         cb_arena_destroy(own);
     }
     if (status == CB_OK) {
-        printf("%s: %zu cases, %u checks passed, %u failed\n", word->text, cases->as.list.count, tally.passed, tally.failed);
+        printf("%s: %zu cases, %u checks passed, %u failed\n", word->text, cases->as.list.count, tally.passed,
+               tally.failed);
     }
     total->passed += tally.passed;
     total->failed += tally.failed;

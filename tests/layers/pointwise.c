@@ -1,5 +1,5 @@
-/* pointwise.c: a pointwise layer has no kernels of its own; here its two functions are run over float, float4 and float16
- * as if they were variants, so that the checks of every other layer serve for it too. */
+/* pointwise.c: a pointwise layer has no kernels of its own; here its two functions are run over float, float4 and
+ * float16 as if they were variants, so that the checks of every other layer serve for it too. */
 #include <string.h>
 
 #include "base/file.h"
@@ -12,7 +12,8 @@ char *trial_pointwise_header(struct cb_core *core, const char *path)
     const struct cb_layer *layer = &core->type->layer;
     char *text = NULL;
     size_t bytes = 0;
-    trial_must(core, path != NULL ? cb_file_read(core->arena, path, 1u << 20, &text, &bytes, NULL, core->diag) : CB_NOT_FOUND,
+    trial_must(core,
+               path != NULL ? cb_file_read(core->arena, path, 1u << 20, &text, &bytes, NULL, core->diag) : CB_NOT_FOUND,
                "the layer's kernel file");
     char *parameters = cb_arena_strdup(core->arena, ""), *arguments = parameters;
     for (uint32_t i = 0; i < layer->options.count; i++) {
@@ -32,14 +33,14 @@ static enum cb_status prepare(struct cb_instance *in, const char *entry, const c
     return in->host->kernel(in->core, NULL, entry, width);
 }
 
-#define PREPARE(width)                                                                             \
-    static enum cb_status prepare_f_##width(struct cb_instance *in)                                \
-    {                                                                                              \
-        return prepare(in, "trial_forward", "-DWIDTH=" #width);                                    \
-    }                                                                                              \
-    static enum cb_status prepare_df_##width(struct cb_instance *in)                               \
-    {                                                                                              \
-        return prepare(in, "trial_dx", "-DWIDTH=" #width);                                         \
+#define PREPARE(width) \
+    static enum cb_status prepare_f_##width(struct cb_instance *in) \
+    { \
+        return prepare(in, "trial_forward", "-DWIDTH=" #width); \
+    } \
+    static enum cb_status prepare_df_##width(struct cb_instance *in) \
+    { \
+        return prepare(in, "trial_dx", "-DWIDTH=" #width); \
     }
 PREPARE(16)
 PREPARE(4)

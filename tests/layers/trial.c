@@ -38,7 +38,8 @@ struct cb_tensor *trial_tensor(struct cb_core *core, uint32_t dtype, uint32_t ra
     memcpy(g->tensor.dims, dims, rank * sizeof(*dims));
     g->bytes = (uint64_t)cb_tensor_count(&g->tensor) * 4;
     trial_must(core, cb_buffer_create(core->device, g->bytes + GUARD_BYTES, &g->whole, core->diag), "memory");
-    trial_must(core, cb_buffer_fill(core->device, g->whole, 0, g->bytes + GUARD_BYTES, GUARD_PATTERN, core->diag), "fill");
+    trial_must(core, cb_buffer_fill(core->device, g->whole, 0, g->bytes + GUARD_BYTES, GUARD_PATTERN, core->diag),
+               "fill");
     trial_must(core, cb_buffer_slice(g->whole, 0, g->bytes, &g->window, core->diag), "a window");
     g->tensor.buffer = g->window;
     trial_poison(core, &g->tensor);
@@ -47,9 +48,10 @@ struct cb_tensor *trial_tensor(struct cb_core *core, uint32_t dtype, uint32_t ra
 
 void trial_poison(struct cb_core *core, const struct cb_tensor *tensor)
 {
-    trial_must(core,
-               cb_buffer_fill(core->device, tensor->buffer, 0, (uint64_t)cb_tensor_count(tensor) * 4, POISON, core->diag),
-               "poison");
+    trial_must(
+        core,
+        cb_buffer_fill(core->device, tensor->buffer, 0, (uint64_t)cb_tensor_count(tensor) * 4, POISON, core->diag),
+        "poison");
 }
 
 uint32_t trial_count_overruns(struct cb_core *core)
@@ -57,7 +59,8 @@ uint32_t trial_count_overruns(struct cb_core *core)
     uint32_t words[GUARD_BYTES / 4], overruns = 0;
     for (uint32_t i = 0; i < core->memory_count; i++) {
         const struct guarded *g = core->memory[i];
-        trial_must(core, cb_buffer_read(core->device, g->whole, g->bytes, words, GUARD_BYTES, core->diag), "guard words");
+        trial_must(core, cb_buffer_read(core->device, g->whole, g->bytes, words, GUARD_BYTES, core->diag),
+                   "guard words");
         for (uint32_t w = 0; w < GUARD_BYTES / 4; w++) {
             if (words[w] != GUARD_PATTERN) {
                 overruns++;
@@ -194,7 +197,8 @@ static enum cb_status host_fill(struct cb_core *core, const struct cb_tensor *te
 
 static enum cb_status host_copy(struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from)
 {
-    return cb_buffer_copy(core->device, to->buffer, 0, from->buffer, 0, (uint64_t)cb_tensor_count(from) * 4, core->diag);
+    return cb_buffer_copy(core->device, to->buffer, 0, from->buffer, 0, (uint64_t)cb_tensor_count(from) * 4,
+                          core->diag);
 }
 
 static const struct cb_device_facts *host_device(struct cb_core *core)
@@ -203,9 +207,20 @@ static const struct cb_device_facts *host_device(struct cb_core *core)
 }
 
 const struct cb_host trial_host = {
-    .struct_size = sizeof(trial_host), .abi = CB_ABI, .fail = host_fail, .output = host_output, .param = host_param,
-    .state = host_state, .saved = host_saved, .kernel = host_kernel, .workspace = host_workspace,
-    .derived = host_derived, .launch = host_launch, .gemm = host_gemm, .fill = host_fill, .copy = host_copy,
+    .struct_size = sizeof(trial_host),
+    .abi = CB_ABI,
+    .fail = host_fail,
+    .output = host_output,
+    .param = host_param,
+    .state = host_state,
+    .saved = host_saved,
+    .kernel = host_kernel,
+    .workspace = host_workspace,
+    .derived = host_derived,
+    .launch = host_launch,
+    .gemm = host_gemm,
+    .fill = host_fill,
+    .copy = host_copy,
     .device = host_device,
 };
 
@@ -220,9 +235,8 @@ enum cb_status trial_infer(struct cb_core *core, struct cb_device *device, const
     void *filled = cb_arena_alloc(arena, layer->options_size + 16);
     if (layer->options_size > 0) {
         cb_diag_clear(diag);
-        enum cb_status status =
-            cb_options_read(arena, &layer->options, layer->defaults, layer->options_size, options, layer->name, filled,
-                            NULL, diag);
+        enum cb_status status = cb_options_read(arena, &layer->options, layer->defaults, layer->options_size, options,
+                                                layer->name, filled, NULL, diag);
         if (status != CB_OK) {
             snprintf(core->message, sizeof(core->message), "%s", cb_diag_text(diag, 0));
             return status;
@@ -234,8 +248,13 @@ enum cb_status trial_infer(struct cb_core *core, struct cb_device *device, const
         memcpy(t->dims, x[i].dims, sizeof(t->dims));
         core->x[i] = t;
     }
-    core->in = (struct cb_instance){.struct_size = sizeof(core->in), .host = &trial_host, .core = core, .name = "trial",
-                                    .options = filled, .x_count = x_count, .x = core->x};
+    core->in = (struct cb_instance){.struct_size = sizeof(core->in),
+                                    .host = &trial_host,
+                                    .core = core,
+                                    .name = "trial",
+                                    .options = filled,
+                                    .x_count = x_count,
+                                    .x = core->x};
     if (layer->check != NULL) {
         CB_TRY(layer->check(&core->in));
     }

@@ -1,8 +1,8 @@
-/* trial.h: one layer on a device, without a network around it: a test binds every tensor itself, puts guard words behind
- * each, and runs any variant of any pass. It is a core of its own behind the plugin ABI (struct cb_host).
+/* trial.h: one layer on a device, without a network around it: a test binds every tensor itself, puts guard words
+ * behind each, and runs any variant of any pass. It is a core of its own behind the plugin ABI (struct cb_host).
  *
- * Everything that a pass writes is filled with NaN before it. A failure of the machinery itself (not of the layer) prints
- * and exits. */
+ * Everything that a pass writes is filled with NaN before it. A failure of the machinery itself (not of the layer)
+ * prints and exits. */
 #ifndef CAMBIUM_TESTS_TRIAL_H
 #define CAMBIUM_TESTS_TRIAL_H
 
@@ -51,7 +51,7 @@ struct cb_core {
     struct guarded *memory[256];
     uint32_t memory_count;
 
-    struct prepared *now; /* the variant that prepares or runs */
+    struct prepared *now;                      /* the variant that prepares or runs */
     struct cb_tensor *chain_scale, *chain_add; /* of the test's epilogue: [C] and like y */
 };
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes tests/layers/LAYER.yaml: cases for tests/layers/driver.c with the values that PyTorch gives in double precision.
+"""Writes tests/layers/LAYER.yaml: cases for tests/layers/driver.c with the values that PyTorch gives in double.
 
     python3 make_layer_references.py [LAYER...]
 
 Inputs are not stored but generated, by the same few lines in C (tests/layers/array.c): element i of seed s is
-u = splitmix64(s * 2^32 + i) >> 40 as a fraction of 2^24, mapped to scale * (2 u - 1), rounded down to a multiple of `step` if
-there is one, plus offset, as float. Expected values are those of the function below that is named like the layer, applied to
-channels-last tensors; gradients are autograd's for an upstream gradient that is generated too.
+u = splitmix64(s * 2^32 + i) >> 40 as a fraction of 2^24, mapped to scale * (2 u - 1), rounded down to a multiple of
+`step` if there is one, plus offset, as float. Expected values are those of the function below that is named like the
+layer, applied to channels-last tensors; gradients are autograd's for an upstream gradient that is generated too.
 """
 import math
 import os
@@ -202,7 +202,8 @@ def softmax():
     f.case("five classes", [Gen(3, 5, seed=1, scale=4.0)], fn)
     f.case("a vector and a tail", [Gen(2, 37, seed=2, scale=4.0)], fn)
     f.case("one class", [Gen(2, 1, seed=3)], fn)
-    f.case("large scores", [Gen(2, 16, seed=4, scale=3.0, offset=500.0, step=0.125)], fn, checks={"gradient_check": False})
+    f.case("large scores", [Gen(2, 16, seed=4, scale=3.0, offset=500.0, step=0.125)], fn,
+           checks={"gradient_check": False})
     f.case("last of four axes", [Gen(2, 2, 3, 4, seed=5)], fn)
     f.case("a thousand classes", [Gen(3, 1000, seed=6, scale=5.0)])
     f.write()
@@ -215,7 +216,8 @@ def add():
     f.case("three", [Gen(3, 7, seed=i) for i in (3, 4, 5)], fn)
     f.case("several work-items", [Gen(2, 50, 50, 7, seed=6), Gen(2, 50, 50, 7, seed=7)])
     f.error("other width", [Gen(2, 3, seed=1), Gen(2, 4, seed=1)], "input 2 differs from the first")
-    f.error("other rank", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, 3, 1, seed=1)], "input 3 differs from the first")
+    f.error("other rank", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, 3, 1, seed=1)],
+            "input 3 differs from the first")
     f.write()
 
 
@@ -232,7 +234,8 @@ def multiply():
     f.case("gate over tokens", [Gen(2, 5, 17, seed=7), Gen(2, 17, seed=8)], fn)
     f.case("several work-items", [Gen(2, 30, 30, 72, seed=9), Gen(2, 72, seed=10)])
     f.error("other channels", [Gen(2, 3, 3, 4, seed=1), Gen(2, 5, seed=1)], "multiply needs two inputs of one shape")
-    f.error("gate with places", [Gen(2, 3, 3, 4, seed=1), Gen(2, 3, 1, 4, seed=1)], "multiply needs two inputs of one shape")
+    f.error("gate with places", [Gen(2, 3, 3, 4, seed=1), Gen(2, 3, 1, 4, seed=1)],
+            "multiply needs two inputs of one shape")
     f.write()
 
 
@@ -273,7 +276,8 @@ def pool_cases(f, fn, extra, gradient_check=True):
             ("stride is the kernel", (2, 4, 6, 3), {"kernel": 2}),
             ("resnet stem, 16 channels and a tail", (1, 5, 6, 18), {"kernel": 3, "stride": 2, "padding": 1}),
             ("ceil", (1, 6, 5, 4), {"kernel": 3, "stride": 2, "ceil_mode": True}),
-            ("ceil, last window in the padding", (1, 5, 5, 2), {"kernel": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
+            ("ceil, last window in the padding", (1, 5, 5, 2),
+             {"kernel": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
             ("unlike directions", (2, 5, 7, 3), {"kernel": [3, 2], "stride": [1, 3], "padding": [1, 0]}),
             ("same", (1, 5, 6, 3), {"kernel": 3, "stride": 2, "padding": "same"}),
             ("same, even kernel", (1, 5, 4, 3), {"kernel": 2, "stride": 1, "padding": "same"}),
@@ -336,7 +340,8 @@ def avgpool2d():
             k, st = pair(o["kernel"]), pair(o.get("stride", o["kernel"]))
             t, rest = padded(o, x[0], 0.0)
             if rest != 0 or (include and o.get("padding") != "same"):
-                return [nhwc(F.avg_pool2d(t, k, st, rest, ceil_mode=o.get("ceil_mode", False), count_include_pad=include))]
+                return [nhwc(F.avg_pool2d(t, k, st, rest, ceil_mode=o.get("ceil_mode", False),
+                                          count_include_pad=include))]
             ones, _ = padded(o, torch.ones_like(x[0]), 0.0)
             return [nhwc(F.avg_pool2d(t, k, st) / F.avg_pool2d(ones, k, st))]
         return run
@@ -370,8 +375,9 @@ def batchnorm():
             c, seed = shape[-1], len(f.lines)
             params = {"w": Gen(c, seed=seed + 1, offset=1.5), "b": Gen(c, seed=seed + 2)}
             state = {"mean": Gen(c, seed=seed + 3, offset=offset), "var": Gen(c, seed=seed + 4, scale=0.5, offset=1.0)}
-            f.case(f"{name}, {'training' if training else 'inference'}", [Gen(*shape, seed=seed, scale=2.0, offset=offset)],
-                   fn(options, training), options=options, params=params if options.get("affine", True) else None,
+            f.case(f"{name}, {'training' if training else 'inference'}",
+                   [Gen(*shape, seed=seed, scale=2.0, offset=offset)], fn(options, training), options=options,
+                   params=params if options.get("affine", True) else None,
                    state=state, training=training)
     # squares of the mean would swallow the variance: 1e4 against 1
     for training in (True, False):
@@ -386,9 +392,11 @@ def batchnorm():
             f.case(f"{shape[-1]} channels in parts, {'training' if training else 'inference'}",
                    [Gen(*shape, seed=80, scale=2.0, offset=3.0)],
                    params={"w": Gen(shape[-1], seed=81, offset=1.5), "b": Gen(shape[-1], seed=82)},
-                   state={"mean": Gen(shape[-1], seed=83, offset=3.0), "var": Gen(shape[-1], seed=84, scale=0.5, offset=1.0)},
+                   state={"mean": Gen(shape[-1], seed=83, offset=3.0),
+                          "var": Gen(shape[-1], seed=84, scale=0.5, offset=1.0)},
                    training=training)
-    f.error("no channels", [Gen(4, seed=1)], "batchnorm needs an input of rank 2 to 5 with its channels last, not of rank 1")
+    f.error("no channels", [Gen(4, seed=1)],
+            "batchnorm needs an input of rank 2 to 5 with its channels last, not of rank 1")
     f.write()
 
 
@@ -400,7 +408,8 @@ def standardize():
             if fits:
                 d = torch.cat([b.tensor().reshape(-1, b.shape[-1]) for b in fits])
                 s["mean"], s["count"] = d.mean(0), torch.tensor([float(len(d))])
-                s["scale"] = (d - s["mean"]).square().mean(0 if per == "channel" else None, keepdim=per != "channel").sqrt().reshape(-1)
+                squares = (d - s["mean"]).square()
+                s["scale"] = (squares.mean(0) if per == "channel" else squares.mean().reshape(1)).sqrt()
             if s["count"].item() == 0:
                 return [x[0]]
             constant = s["scale"] <= 1e-6 * ((1 + s["mean"].abs()) if per == "channel" else 1.0)
@@ -409,7 +418,8 @@ def standardize():
 
     for per in ("all", "channel"):
         c = 19
-        empty = {"mean": Lit([0.0] * c, integer=False), "scale": Lit([1.0] * (c if per == "channel" else 1), integer=False),
+        empty = {"mean": Lit([0.0] * c, integer=False),
+                 "scale": Lit([1.0] * (c if per == "channel" else 1), integer=False),
                  "count": Lit([0.0], integer=False)}
         f.case(f"{per}, before any fit", [Gen(2, c, seed=1)], fn(per, []), options={"per": per}, state=empty)
         fits = [Gen(n, c, seed=10 + n, scale=2.0, offset=40.0) for n in (4, 1, 7)]
@@ -451,13 +461,15 @@ def dropout():
 
     # the known answers of Random123's own test file
     assert philox((0, 0, 0, 0), (0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
-    assert philox((MASK & 0xFFFFFFFF,) * 4, (0xFFFFFFFF, 0xFFFFFFFF)) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
+    ones = 0xFFFFFFFF
+    assert philox((ones,) * 4, (ones, ones)) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]
 
     def fn(rate, seed, step, ids):
         def run(x, p, s):
             n, e = x[0].shape[0], x[0][0].numel()
-            mask = [[(philox((i // 4, ids[r], step & 0xFFFFFFFF, step >> 32), (seed & 0xFFFFFFFF, seed >> 32))[i % 4] >> 8)
-                     * 2.0**-24 >= rate for i in range(e)] for r in range(n)]
+            key = (seed & 0xFFFFFFFF, seed >> 32)
+            draw = lambda r, i: philox((i // 4, ids[r], step & 0xFFFFFFFF, step >> 32), key)[i % 4]
+            mask = [[(draw(r, i) >> 8) * 2.0**-24 >= rate for i in range(e)] for r in range(n)]
             scale = 1 / (1 - rate) if rate < 1 else 0.0
             return [x[0] * torch.tensor(mask).reshape(x[0].shape).double() * scale]
         return run
@@ -528,12 +540,14 @@ def dense():
     def fn(x, p, s):
         return [x[0] @ p["w"] + p.get("b", 0.0)]
 
-    for name, shape, k, bias in (("small", (3, 5), 4, True), ("no bias", (3, 5), 4, False), ("tokens", (2, 3, 6), 7, True),
-                                 ("tails", (5, 37), 19, True), ("one unit", (4, 3), 1, True)):
+    for name, shape, k, bias in (("small", (3, 5), 4, True), ("no bias", (3, 5), 4, False),
+                                 ("tokens", (2, 3, 6), 7, True), ("tails", (5, 37), 19, True),
+                                 ("one unit", (4, 3), 1, True)):
         params = {"w": Gen(shape[-1], k, seed=20, scale=0.5)}
         if bias:
             params["b"] = Gen(k, seed=21)
-        f.case(name, [Gen(*shape, seed=22)], fn, options={"units": k, **({} if bias else {"bias": False})}, params=params)
+        options = {"units": k} if bias else {"units": k, "bias": False}
+        f.case(name, [Gen(*shape, seed=22)], fn, options=options, params=params)
     f.case("more rows than a tile", [Gen(70, 130, seed=23)], options={"units": 66},
            params={"w": Gen(130, 66, seed=24, scale=0.2), "b": Gen(66, seed=25)})
     f.write()
