@@ -195,7 +195,8 @@ enum cb_status cb_lock_take(struct cb_lock *lock, const char *path, struct cb_di
 void cb_lock_release(struct cb_lock *lock)
 {
     if (lock->fd >= 0) {
-        close(lock->fd); /* which unlocks; the file stays, another process may be waiting on it */
+        flock(lock->fd, LOCK_UN); /* closing would not do it while a child process has the descriptor too */
+        close(lock->fd);          /* the file stays: another process may be waiting on it */
     }
     lock->fd = -1;
 }
