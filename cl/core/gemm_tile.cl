@@ -28,6 +28,13 @@
 #define CB_A 0
 #endif
 
+/* While a tile is made, the lines of a that the next one reads come from memory: its rows lie behind this one's. */
+#if CB_A == 1
+#define PREFETCH_NEXT(p)
+#else
+#define PREFETCH_NEXT(p) CB_PREFETCH(ap + CB_ROWS * lda + (p)*16)
+#endif
+
 #if CB_A == 0
 #define A_AT(r, p) ap[(r)*lda + (p)]
 #elif CB_A == 1
@@ -134,6 +141,7 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
                     sum[r][0] = sum[r][1] = 0.0f;
                 }
                 for (int p = begin; p < wide_end; p++) {
+                    PREFETCH_NEXT(p);
                     float16 b_low = vload16(0, bp + p * ldb), b_high = vload16(1, bp + p * ldb);
 #pragma unroll
                     for (int r = 0; r < CB_ROWS; r++) {
@@ -154,6 +162,7 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
                     sum[r] = 0.0f;
                 }
                 for (int p = begin; p < wide_end; p++) {
+                    PREFETCH_NEXT(p);
                     float16 b_low = vload16(0, bp + p * ldb);
 #pragma unroll
                     for (int r = 0; r < CB_ROWS; r++) {

@@ -46,6 +46,17 @@ static int64_t tile_rows(int64_t m)
     return best;
 }
 
+/* a is read where it lies, unless it is read many times and its lines fall into the same few sets of the cache. */
+static enum a_form a_form(const struct cb_gemm *g, const struct plan *plan)
+{
+    int64_t stride = g->a_transposed ? g->m : g->k;
+    uint64_t bytes = (uint64_t)(ceil_div(g->m, ROWS) * ROWS * g->k) * sizeof(float);
+    if (stride >= 512 && stride % 256 == 0 && g->n >= 8 * PANEL && plan->rows == ROWS && bytes <= A_PACKED_BYTES) {
+        return A_PACKED;
+    }
+    return g->a_transposed ? A_COLUMNS : A_ROWS;
+}
+
 static struct plan make_plan(const struct cb_device *device, const struct cb_gemm *g)
 {
     struct plan plan = {0};
@@ -56,11 +67,7 @@ static struct plan make_plan(const struct cb_device *device, const struct cb_gem
 
     /* b is read 32 columns at a time where it lies; copied when they lie apart, or are read again many times. */
     plan.b_packed = g->b_transposed || (g->m >= 8 * ROWS && g->k >= 64 && g->n > PANEL);
-    /* a is read where it lies, unless its rows fall into the same few lines of the cache. */
-    int64_t a_packed = ceil_div(g->m, ROWS) * ROWS * g->k;
-    bool collides = !g->a_transposed && g->k >= 512 && g->k % 256 == 0;
-    bool pays = g->n >= 8 * PANEL && plan.rows == ROWS && (uint64_t)a_packed * sizeof(float) <= A_PACKED_BYTES;
-    plan.a_form = collides && pays ? A_PACKED : g->a_transposed ? A_COLUMNS : A_ROWS;
+    plan.a_form = a_form(g, &plan);
 
     /* Too few tiles for the cores, or panels too long for the cache: chunks of k become work of their own. */
     int64_t tiles = ceil_div(g->m, plan.rows) * ceil_div(g->n, PANEL);
@@ -68,7 +75,7 @@ static struct plan make_plan(const struct cb_device *device, const struct cb_gem
         int64_t fitting = (int64_t)(PARTS_BYTES / sizeof(float)) / (g->m * g->n);
         plan.split = fitting < 1 ? 1 : fitting < plan.chunks ? fitting : plan.chunks;
     }
-    plan.b0 = plan.a0 + (plan.a_form == A_PACKED ? a_packed : 0);
+    plan.b0 = plan.a0 + (plan.a_form == A_PACKED ? ceil_div(g->m, ROWS) * ROWS * g->k : 0);
     plan.parts0 = plan.b0 + (plan.b_packed ? ceil_div(g->n, PANEL) * PANEL * g->k : 0);
     plan.space = plan.parts0 + plan.split * g->m * g->n;
     return plan;
@@ -188,7 +195,7 @@ enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *g, 
     struct cb_tensor space;
     CB_TRY(get_space(device, plan.space, &space, diag));
     if (plan.a_form == A_PACKED) {
-        CB_TRY(pack(device, &space, plan.a0, g->a, g->a_offset, g->m, g->k, true, ROWS, diag));
+        CB_TRY(pack(device, &space, plan.a0, g->a, g->a_offset, g->m, g->k, g->a_transposed == 0, ROWS, diag));
     }
     if (plan.b_packed) {
         CB_TRY(pack(device, &space, plan.b0, g->b, g->b_offset, g->n, g->k, g->b_transposed != 0, PANEL, diag));
