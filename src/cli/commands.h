@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-#define CB_COMMAND_LIST(X) X(train) X(describe)
+#define CB_COMMAND_LIST(X) X(train) X(extract) X(describe)
 
 #define CB_COMMAND_DECLARE(name) extern const struct cb_command cb_command_##name;
 CB_COMMAND_LIST(CB_COMMAND_DECLARE)

@@ -1,0 +1,22 @@
+/* open_model.h: what a command line calls MODEL and INPUT. */
+#ifndef CAMBIUM_CLI_OPEN_MODEL_H
+#define CAMBIUM_CLI_OPEN_MODEL_H
+
+#include "cli/cli.h"
+#include "train/model.h"
+
+struct cb_opened {
+    struct cb_registry *registry;
+    struct cb_backbone *backbone; /* NULL for a run */
+    struct cb_model *model;
+};
+
+/* Opens a run (name, path, `run:NAME`, `last`), a backbone's name or a network file. `weights`: a path, `none`, or NULL
+ * for the model's own. The caller closes it, also after a failure. */
+enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const char *weights, struct cb_opened *out);
+void cb_cli_close_model(struct cb_opened *opened);
+/* Files as they are; of folders the pictures in them. NOT_FOUND when nothing is left. In the arena. */
+enum cb_status cb_cli_expand_inputs(struct cb_cli *cli, const char *const *arguments, size_t count,
+                                    const char ***out_files, size_t *out_count);
+
+#endif
