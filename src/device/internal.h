@@ -109,6 +109,9 @@ enum cb__tile { CB__TILE_NO, CB__TILE_YES, CB__TILE_TRY_HERE, CB__TILE_TRY_CHILD
 enum cb__tile cb__tile_expectation(const struct cb_device_info *info, const char **out_reason);
 /* Sets or clears CB_CAP_TILE of an open device: from the remembered verdict, else by a trial, which is remembered. */
 void cb__tile_decide(struct cb_device *device, size_t number);
+/* Runs the program cambium-probe on device `number`, at most `seconds` long; returns whether it says yes. `*out_reason` is
+ * static text; `*out_is_verdict` is false when there was no trial at all. */
+bool cb__tile_try_child(size_t number, double seconds, const char **out_reason, bool *out_is_verdict);
 
 /* ---- gemm_clblast.c ---- */
 

@@ -112,10 +112,10 @@ static char *find_probe(struct cb_arena *arena)
 }
 
 /* Waits for the child; kills it when its time is up. Returns whether it ended with exit code 0. */
-static bool child_succeeds(pid_t child, const char **out_reason)
+static bool child_succeeds(pid_t child, double seconds, const char **out_reason)
 {
     const struct timespec pause = {0, 20 * 1000 * 1000};
-    double until = cb_clock_seconds() + CHILD_SECONDS;
+    double until = cb_clock_seconds() + seconds;
     int state = 0;
     for (;;) {
         pid_t ended = waitpid(child, &state, WNOHANG);
@@ -130,7 +130,7 @@ static bool child_succeeds(pid_t child, const char **out_reason)
             kill(child, SIGKILL);
             while (waitpid(child, &state, 0) < 0 && errno == EINTR) {
             }
-            *out_reason = "a trial of register tiles did not end within 20 seconds";
+            *out_reason = "a trial of register tiles did not end in time";
             return false;
         }
         nanosleep(&pause, NULL);
@@ -143,8 +143,7 @@ static bool child_succeeds(pid_t child, const char **out_reason)
     return WEXITSTATUS(state) == 0;
 }
 
-/* Runs the probe on device `number`. `*out_is_verdict` is false when there was no trial at all. */
-static bool try_in_child(size_t number, const char **out_reason, bool *out_is_verdict)
+bool cb__tile_try_child(size_t number, double seconds, const char **out_reason, bool *out_is_verdict)
 {
     struct cb_arena *arena = cb_arena_create();
     char *path = arena ? find_probe(arena) : NULL;
@@ -160,7 +159,7 @@ static bool try_in_child(size_t number, const char **out_reason, bool *out_is_ve
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
         if (posix_spawn(&child, path, &actions, NULL, arguments, environ) == 0) {
             *out_is_verdict = true;
-            passed = child_succeeds(child, out_reason);
+            passed = child_succeeds(child, seconds, out_reason);
         }
         posix_spawn_file_actions_destroy(&actions);
     }
@@ -241,7 +240,7 @@ void cb__tile_decide(struct cb_device *device, size_t number)
             passed = passes_trial(device);
             reason = passed ? reason : "a trial of register tiles failed";
         } else {
-            passed = try_in_child(number, &reason, &is_verdict);
+            passed = cb__tile_try_child(number, CHILD_SECONDS, &reason, &is_verdict);
         }
         if (is_verdict) {
             remember(path, device, passed, reason);
