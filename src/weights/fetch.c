@@ -1,5 +1,5 @@
-/* fetch.c: from a backbone's list of sources to a file in the cache: what is there already, what its hash must be, which
- * source is asked next, and what is said when none can give it. */
+/* fetch.c: from a backbone's list of sources to a file in the cache: what is there already, what its hash must be,
+ * which source is asked next, and what is said when none can give it. */
 #include "weights/fetch.h"
 
 #include <errno.h>
@@ -27,7 +27,7 @@ static enum cb_status no_memory(const struct fetching *f)
     return cb_fail(f->diag, CB_MEMORY, NULL, "no memory to fetch the weights of `%s`", f->request->name);
 }
 
-/* ---- places in the cache ------------------------------------------------------------------------------------------ */
+/* ---- places in the cache ---------------------------------------------------------------------------------------- */
 
 static enum cb_status open_cache(struct fetching *f)
 {
@@ -64,7 +64,7 @@ static char *converted_path(const struct fetching *f, const char *sha256)
                            (unsigned long long)cb_hash64(key, strlen(key)));
 }
 
-/* ---- hashes ------------------------------------------------------------------------------------------------------- */
+/* ---- hashes ----------------------------------------------------------------------------------------------------- */
 
 /* What the source's file must hash to, or NULL: anything. */
 static enum cb_status known_hash(struct fetching *f, const struct cb_weight_source *source, const char **out)
@@ -96,12 +96,12 @@ static enum cb_status trust(struct fetching *f, const struct cb_weight_source *s
 {
     const char *what = cb_weight_source_text(f->arena, source);
     cb_warn(f->diag, &source->at,
-            "no SHA-256 is known for %s; the copy that came now (%s) is trusted, and from now on no other", what ? what : "",
-            sha256);
+            "no SHA-256 is known for %s; the copy that came now (%s) is trusted, and from now on no other",
+            what ? what : "", sha256);
     return cb__trust_add(f->arena, f->trust, source, sha256, f->diag);
 }
 
-/* ---- getting a file ----------------------------------------------------------------------------------------------- */
+/* ---- getting a file --------------------------------------------------------------------------------------------- */
 
 /* One source's file: where it lies and its hash. An empty path: this source has none, and why is in the causes. */
 struct original {
@@ -145,8 +145,8 @@ static enum cb_status find_local(struct fetching *f, const struct cb_weight_sour
     return CB_OK;
 }
 
-static enum cb_status download(struct fetching *f, const struct cb_weight_source *source, const char *part, bool may_resume,
-                               struct cb_text *why)
+static enum cb_status download(struct fetching *f, const struct cb_weight_source *source, const char *part,
+                               bool may_resume, struct cb_text *why)
 {
     struct cb__watcher watcher = {f->request->progress, f->request->context, source->where};
     return source->kind == CB_SOURCE_URL ? cb__fetch_url(source->where, part, may_resume, &watcher, why)
@@ -241,7 +241,7 @@ static enum cb_status obtain(struct fetching *f, const struct cb_weight_source *
     return fetch_remote(f, source, out);
 }
 
-/* ---- conversion --------------------------------------------------------------------------------------------------- */
+/* ---- conversion ------------------------------------------------------------------------------------------------- */
 
 static bool is_ours(const char *path)
 {
@@ -304,7 +304,7 @@ static enum cb_status find_converted(struct fetching *f, struct cb_fetch_result 
     return CB_OK;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------- */
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
 
 /* Of the files that would do: one with a known hash, else one of which is known where it is. */
 static const struct cb_weight_source *easiest_by_hand(const struct cb_fetch_request *r)
@@ -330,8 +330,8 @@ static enum cb_status fail_all(struct fetching *f)
     const char *path = kept_path(f, best);
     return cb_fail(f->diag, f->had_other_hash ? CB_MISMATCH : CB_NOT_FOUND, &r->sources[0].at,
                    "the weights of `%s` are not there and could not be had: %s. By hand: put `%s` (%s%s%s) into `%s`",
-                   r->name, f->causes.data ? f->causes.data : "", path ? cb_path_base(path) : "the file", what ? what : "?",
-                   best->sha256 ? ", SHA-256 " : "", best->sha256 ? best->sha256 : "", f->folder);
+                   r->name, f->causes.data ? f->causes.data : "", path ? cb_path_base(path) : "the file",
+                   what ? what : "?", best->sha256 ? ", SHA-256 " : "", best->sha256 ? best->sha256 : "", f->folder);
 }
 
 static enum cb_status fetch_locked(struct fetching *f, struct cb_fetch_result *out)

@@ -45,14 +45,14 @@ struct cb_fetch_request {
     const struct cb_weight_source *sources;
     uint32_t source_count;
     const char *folder; /* of the backbone file: relative `file:` paths start there */
-    /* Says how a file is converted: whatever else than its content the result depends on (the network's layers, the name
-     * map). Another key is another file in the cache. */
+    /* Says how a file is converted: whatever else than its content the result depends on (the network's layers, the
+     * name map). Another key is another file in the cache. */
     const char *conversion_key;
-    /* Reads `from` (its SHA-256 is `sha256`) and writes the network's params to `to` with cb_safetensors_write, metadata
-     * `format: cambium`. NULL: nothing is converted and the result is the file as it came. A file that already has that
-     * metadata is not converted. */
-    enum cb_status (*convert)(void *context, const struct cb_weight_source *source, const char *from, const char *sha256,
-                              const char *to, struct cb_diag *diag);
+    /* Reads `from` (its SHA-256 is `sha256`) and writes the network's params to `to` with cb_safetensors_write,
+     * metadata `format: cambium`. NULL: nothing is converted and the result is the file as it came. A file that
+     * already has that metadata is not converted. */
+    enum cb_status (*convert)(void *context, const struct cb_weight_source *source, const char *from,
+                              const char *sha256, const char *to, struct cb_diag *diag);
     /* Called now and then; `total_bytes` 0: not known. Returns false to stop. May be NULL. */
     bool (*progress)(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes);
     void *context;

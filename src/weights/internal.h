@@ -48,8 +48,8 @@ void cb__dense_strides(uint32_t rank, const int64_t *dims, int64_t *strides);
 /* True when every element of the view lies within `storage_count` elements. Strides may not be negative. */
 bool cb__view_fits(const struct cb_tensor_entry *entry, uint64_t storage_count);
 /* The bytes of a storage, reading them when need be. `*out_temporary` (may be NULL data) is the caller's to free. */
-enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage, const unsigned char **out_data,
-                                unsigned char **out_temporary, struct cb_diag *diag);
+enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage,
+                                const unsigned char **out_data, unsigned char **out_temporary, struct cb_diag *diag);
 /* Sorts the index by name; FORMAT when two entries have one name. */
 enum cb_status cb__index_names(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 

@@ -24,7 +24,7 @@ static enum cb_status no_memory(const struct matching *m)
     return cb_fail(m->diag, CB_MEMORY, m->at, "no memory to match the tensors of `%s`", cb_tensors_path(m->file));
 }
 
-/* ---- finding ----------------------------------------------------------------------------------------------------- */
+/* ---- finding ---------------------------------------------------------------------------------------------------- */
 
 static const struct cb_tensor_entry *find_named(const struct matching *m, const char *name)
 {
@@ -76,7 +76,8 @@ static uint32_t count_found(const struct matching *m, const struct cb_name_map *
 }
 
 /* The first of those that find the most; NULL when equal names find more than any of them. */
-static const struct cb_name_map *choose_map(const struct matching *m, const struct cb_name_map *maps, uint32_t map_count)
+static const struct cb_name_map *choose_map(const struct matching *m, const struct cb_name_map *maps,
+                                            uint32_t map_count)
 {
     const struct cb_name_map *best = NULL;
     uint32_t best_found = 0;
@@ -105,7 +106,7 @@ static const char *common_prefix(const struct cb_tensor_file *file)
     return "";
 }
 
-/* ---- layouts ----------------------------------------------------------------------------------------------------- */
+/* ---- layouts ---------------------------------------------------------------------------------------------------- */
 
 static bool has_dims(const struct cb_tensor_entry *entry, uint32_t rank, const int64_t *dims)
 {
@@ -215,7 +216,7 @@ static bool view_as_ours(const struct cb_wanted *w, const struct cb_tensor_entry
     return w->role == CB_PARAM_MATRIX ? view_matrix(w, entry, view) : view_filter(w, entry, view);
 }
 
-/* ---- one param ---------------------------------------------------------------------------------------------------- */
+/* ---- one param -------------------------------------------------------------------------------------------------- */
 
 static enum cb_status refuse_shape(const struct matching *m, struct cb_wanted *w, const struct cb_tensor_entry *entry,
                                    bool is_ours)
@@ -265,7 +266,8 @@ static enum cb_status match_one(const struct matching *m, struct cb_wanted *w, c
     const char **taken_by = &m->taken_by[entry - cb_tensors_at(m->file, 0)];
     if (*taken_by) {
         w->status = CB_MATCH_MISMATCH;
-        w->reason = cb_arena_printf(m->arena, "tensor `%s` would go to `%s` and to `%s`", entry->name, *taken_by, w->name);
+        w->reason =
+            cb_arena_printf(m->arena, "tensor `%s` would go to `%s` and to `%s`", entry->name, *taken_by, w->name);
         return cb_fail(m->diag, CB_MISMATCH, m->at, "`%s`: %s", cb_tensors_path(m->file), w->reason ? w->reason : "");
     }
     *taken_by = w->name;
@@ -281,7 +283,7 @@ static enum cb_status match_one(const struct matching *m, struct cb_wanted *w, c
     return w->out ? cb_tensors_read_f32(m->file, &view, w->out, m->diag) : CB_OK;
 }
 
-/* ---- the report --------------------------------------------------------------------------------------------------- */
+/* ---- the report ------------------------------------------------------------------------------------------------- */
 
 static enum cb_status list_wanted(const struct matching *m, enum cb_match status, struct cb_name_list *out)
 {
@@ -313,7 +315,8 @@ static enum cb_status list_unused(const struct matching *m, struct cb_name_list 
     return out->names ? CB_OK : no_memory(m);
 }
 
-static enum cb_status fill_report(const struct matching *m, const struct cb_name_map *map, struct cb_load_report *report)
+static enum cb_status fill_report(const struct matching *m, const struct cb_name_map *map,
+                                  struct cb_load_report *report)
 {
     const char *wrapper = cb_tensors_wrapper(m->file);
     *report = (struct cb_load_report){

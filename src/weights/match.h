@@ -45,9 +45,9 @@ struct cb_wanted {
     const char *reason; /* of MISSING and MISMATCH: a sentence */
 };
 
-/* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for one
- * part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. "" is
- * before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first. */
+/* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for
+ * one part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. ""
+ * is before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first. */
 struct cb_name_rule {
     const char *ours, *theirs;
 };
@@ -84,10 +84,10 @@ const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint3
 
 /* Fills the wanted params. Of several maps, the one that finds the most tensors is taken (the first of equals), or
  * none where equal names find more. The
- * report's lists and the texts in `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of a
- * batchnorm is passed over in silence.
- * MISMATCH when a tensor has another shape, when two params would take one tensor, or when some that are not optional are
- * missing: errors that name both sides. The report is filled all the same. */
+ * report's lists and the texts in `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of
+ * a batchnorm is passed over in silence.
+ * MISMATCH when a tensor has another shape, when two params would take one tensor, or when some that are not optional
+ * are missing: errors that name both sides. The report is filled all the same. */
 enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *wanted, uint32_t count,
                                 const struct cb_name_map *maps, uint32_t map_count, struct cb_arena *arena,
                                 struct cb_load_report *out_report, const struct cb_place *at, struct cb_diag *diag);

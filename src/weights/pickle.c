@@ -1,4 +1,4 @@
-/* pickle.c: the machine of pickle.h: opcodes, stack and memo. What it calls when a pickle says REDUCE: pickle_build.c. */
+/* pickle.c: the machine of pickle.h: opcodes, stack and memo. What a pickle calls by REDUCE is in pickle_build.c. */
 #include "weights/pickle.h"
 
 #include <stdio.h>
@@ -77,7 +77,7 @@ enum cb_status cb__pickle_append(struct cb__pickle *pickle, struct cb__pickle_va
     return CB_OK;
 }
 
-/* ---- stack and memo ---------------------------------------------------------------------------------------------- */
+/* ---- stack and memo --------------------------------------------------------------------------------------------- */
 
 static enum cb_status push(struct machine *m, struct cb__pickle_value *value)
 {
@@ -155,7 +155,7 @@ static enum cb_status recall(struct machine *m, size_t index)
     return push(m, m->memo[index]);
 }
 
-/* ---- reading the input ------------------------------------------------------------------------------------------- */
+/* ---- reading the input ------------------------------------------------------------------------------------------ */
 
 static enum cb_status take(struct machine *m, uint64_t count, const unsigned char **out)
 {
@@ -171,7 +171,7 @@ static enum cb_status take(struct machine *m, uint64_t count, const unsigned cha
 /* A little-endian count of `width` bytes, at most 8. */
 static enum cb_status take_count(struct machine *m, uint32_t width, uint64_t *out)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     CB_TRY(take(m, width, &bytes));
     *out = 0;
     for (uint32_t i = width; i-- > 0;) {
@@ -183,7 +183,7 @@ static enum cb_status take_count(struct machine *m, uint32_t width, uint64_t *ou
 static enum cb_status push_text(struct machine *m, uint32_t width)
 {
     uint64_t length;
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     struct cb__pickle_value *value;
     CB_TRY(take_count(m, width, &length));
     CB_TRY(take(m, length, &bytes));
@@ -204,7 +204,7 @@ static enum cb_status push_integer(struct machine *m, enum cb__pickle_kind kind,
 static enum cb_status push_long(struct machine *m)
 {
     uint64_t length;
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     CB_TRY(take_count(m, 1, &length));
     CB_TRY(take(m, length, &bytes));
     if (length > 8) {
@@ -223,7 +223,7 @@ static enum cb_status push_long(struct machine *m)
 
 static enum cb_status push_real(struct machine *m)
 {
-    const unsigned char *bytes;
+    const unsigned char *bytes = NULL;
     struct cb__pickle_value *value;
     uint64_t bits = 0;
     CB_TRY(take(m, 8, &bytes));
@@ -255,11 +255,12 @@ static enum cb_status push_global(struct machine *m, const char *module, size_t 
     struct cb__pickle_value *value;
     const struct cb__pickle_global *global = cb__pickle_find_global(module, module_length, name, name_length);
     if (!global) {
-        return cb__pickle_fail(m->pickle, m->opcode,
-                               "the file wants `%.*s.%.*s`; nothing in it is executed, and only dicts of tensors are read"
-                               " (save one with torch.save(model.state_dict(), ...))",
-                               (int)(module_length < 100 ? module_length : 100), module,
-                               (int)(name_length < 100 ? name_length : 100), name);
+        return cb__pickle_fail(
+            m->pickle, m->opcode,
+            "the file wants `%.*s.%.*s`; nothing in it is executed, and only dicts of tensors are read"
+            " (save one with torch.save(model.state_dict(), ...))",
+            (int)(module_length < 100 ? module_length : 100), module, (int)(name_length < 100 ? name_length : 100),
+            name);
     }
     CB_TRY(push_new(m, CB__PICKLE_GLOBAL, &value));
     value->as.global = global;
@@ -268,8 +269,8 @@ static enum cb_status push_global(struct machine *m, const char *module, size_t 
 
 static enum cb_status do_global(struct machine *m)
 {
-    const char *module, *name;
-    size_t module_length, name_length;
+    const char *module = NULL, *name = NULL;
+    size_t module_length = 0, name_length = 0;
     CB_TRY(take_line(m, &module, &module_length));
     CB_TRY(take_line(m, &name, &name_length));
     return push_global(m, module, module_length, name, name_length);
@@ -287,11 +288,11 @@ static enum cb_status do_stack_global(struct machine *m)
     return push_global(m, module->as.text.data, module->as.text.length, name->as.text.data, name->as.text.length);
 }
 
-/* ---- containers and calls ---------------------------------------------------------------------------------------- */
+/* ---- containers and calls --------------------------------------------------------------------------------------- */
 
 static enum cb_status do_tuple(struct machine *m, size_t count, bool to_mark)
 {
-    struct cb__pickle_value **items;
+    struct cb__pickle_value **items = NULL;
     struct cb__pickle_value *tuple;
     if (to_mark) {
         CB_TRY(pop_to_mark(m, &items, &count));
@@ -308,7 +309,7 @@ static enum cb_status do_tuple(struct machine *m, size_t count, bool to_mark)
 /* APPEND(S) and SETITEM(S): the values above the list or dict go into it. */
 static enum cb_status do_insert(struct machine *m, enum cb__pickle_kind kind, size_t count, bool to_mark)
 {
-    struct cb__pickle_value **items;
+    struct cb__pickle_value **items = NULL;
     if (to_mark) {
         CB_TRY(pop_to_mark(m, &items, &count));
     } else {
@@ -355,8 +356,9 @@ static enum cb_status do_persistent(struct machine *m)
         return cb__pickle_fail(p, m->opcode, "a persistent id is not a tuple that begins with a text");
     }
     if (cb__pickle_text_is(id->as.list.items[0], "module")) {
-        return cb__pickle_fail(p, m->opcode, "the file holds a whole Python module; only dicts of tensors are read (save"
-                                             " one with torch.save(model.state_dict(), ...))");
+        return cb__pickle_fail(p, m->opcode,
+                               "the file holds a whole Python module; only dicts of tensors are read (save"
+                               " one with torch.save(model.state_dict(), ...))");
     }
     if (!p->storage || !cb__pickle_text_is(id->as.list.items[0], "storage")) {
         return cb__pickle_fail(p, m->opcode, "a persistent id is not that of a storage");
@@ -374,7 +376,7 @@ static enum cb_status refuse_opcode(struct machine *m, unsigned char code)
                 : cb__pickle_fail(m->pickle, m->opcode, "0x%02x is no opcode", code);
 }
 
-/* ---- the loop ---------------------------------------------------------------------------------------------------- */
+/* ---- the loop --------------------------------------------------------------------------------------------------- */
 
 static enum cb_status step(struct machine *m, unsigned char code)
 {
@@ -385,7 +387,8 @@ static enum cb_status step(struct machine *m, unsigned char code)
     switch (code) {
     case OP_PROTO:
         CB_TRY(take_count(m, 1, &number));
-        return number <= 5 ? CB_OK : cb__pickle_fail(m->pickle, m->opcode, "protocol %u is not known", (unsigned)number);
+        return number <= 5 ? CB_OK
+                           : cb__pickle_fail(m->pickle, m->opcode, "protocol %u is not known", (unsigned)number);
     case OP_FRAME:
         return take_count(m, 8, &number);
     case OP_MARK:
@@ -476,7 +479,7 @@ static enum cb_status step(struct machine *m, unsigned char code)
 static enum cb_status run(struct machine *m, struct cb__pickle_value **out)
 {
     for (;;) {
-        const unsigned char *code;
+        const unsigned char *code = NULL;
         m->opcode = m->pickle->position;
         if (m->opcode - m->start > CB__PICKLE_MAX_BYTES) {
             return cb__pickle_fail(m->pickle, m->opcode, "it has over %zu bytes", CB__PICKLE_MAX_BYTES);

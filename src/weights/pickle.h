@@ -1,6 +1,6 @@
 /* pickle.h: a machine that reads the little of Python's pickle format that a PyTorch state dict is made of.
  *
- * It builds plain values and executes nothing. Of globals it knows those in `globals` of pickle.c (OrderedDict, Size, the
+ * It builds plain values and executes nothing. Of globals it knows those in pickle_build.c (OrderedDict, Size, the
  * functions that rebuild a tensor, the storage types); any other global and any opcode outside the list is refused with
  * its name and its byte. It has no recursion; its stack, memo and number of values are bounded by the length of the
  * input and by the limits below.

@@ -138,7 +138,8 @@ static enum cb_status call_rebuild_tensor(struct cb__pickle *p, size_t opcode, c
     uint32_t stride_rank;
     if (!read_counts(items[2], &entry->rank, entry->dims) || !read_counts(items[3], &stride_rank, entry->strides) ||
         stride_rank != entry->rank || !cb__dims_count(entry->rank, entry->dims, &entry->count)) {
-        return cb__pickle_fail(p, opcode, "a tensor's size and stride are not two tuples of up to %d counts", CB_MAX_RANK);
+        return cb__pickle_fail(p, opcode, "a tensor's size and stride are not two tuples of up to %d counts",
+                               CB_MAX_RANK);
     }
     const struct cb__pickle_value *storage = items[0];
     entry->type = storage->as.storage.type;

@@ -119,7 +119,7 @@ static load_i64_fn *const load_i64[CB_STORED_COUNT] = {
     [CB_STORED_U16] = i64_of_u16, [CB_STORED_U8] = i64_of_u8,   [CB_STORED_BOOL] = i64_of_bool,
 };
 
-/* ---- storages ---------------------------------------------------------------------------------------------------- */
+/* ---- storages --------------------------------------------------------------------------------------------------- */
 
 static enum cb_status read_member(struct cb_tensor_file *file, const struct cb__storage *storage, unsigned char *data,
                                   struct cb_diag *diag)
@@ -135,15 +135,16 @@ static enum cb_status read_member(struct cb_tensor_file *file, const struct cb__
         why = zip_error_code_zip(zip_file_get_error(member)) ? zip_file_strerror(member) : "it goes on too long";
     }
     enum cb_status status =
-        why ? cb_fail(diag, CB_FORMAT, NULL, "storage `%s` in `%s` is damaged: %s", storage->key, file->path, why) : CB_OK;
+        why ? cb_fail(diag, CB_FORMAT, NULL, "storage `%s` in `%s` is damaged: %s", storage->key, file->path, why)
+            : CB_OK;
     if (member) {
         zip_fclose(member);
     }
     return status;
 }
 
-enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage, const unsigned char **out_data,
-                                unsigned char **out_temporary, struct cb_diag *diag)
+enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage,
+                                const unsigned char **out_data, unsigned char **out_temporary, struct cb_diag *diag)
 {
     *out_temporary = NULL;
     if (storage->data) {
@@ -170,10 +171,10 @@ enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage 
     return CB_OK;
 }
 
-/* ---- views ------------------------------------------------------------------------------------------------------- */
+/* ---- views ------------------------------------------------------------------------------------------------------ */
 
-/* A view without dims of 1 and with neighbours merged where one stride continues the other. The last dim is contiguous in
- * the output. */
+/* A view without dims of 1 and with neighbours merged where one stride continues the other. The last dim is contiguous
+ * in the output. */
 struct view {
     uint32_t rank;
     int64_t dims[CB_MAX_RANK];
@@ -333,8 +334,8 @@ enum cb_status cb_tensors_read_i64(struct cb_tensor_file *file, const struct cb_
                                    struct cb_diag *diag)
 {
     if (cb_stored_is_real(entry->type)) {
-        return cb_fail(diag, CB_MISMATCH, NULL, "tensor `%s` in `%s` has type %s where integers are wanted", entry->name,
-                       file->path, cb_stored_name(entry->type));
+        return cb_fail(diag, CB_MISMATCH, NULL, "tensor `%s` in `%s` has type %s where integers are wanted",
+                       entry->name, file->path, cb_stored_name(entry->type));
     }
     struct reading reading = {.integers = out};
     CB_TRY(read_entry(file, entry, &reading, diag));

@@ -1,6 +1,6 @@
 /* safetensors.c: the header of a safetensors file, checked as its specification and reference implementation demand:
- * the header's length, JSON without duplicate keys, known types, dims whose product is the number of bytes, offsets that
- * cover the values without overlap, hole or rest. */
+ * the header's length, JSON without duplicate keys, known types, dims whose product is the number of bytes, offsets
+ * that cover the values without overlap, hole or rest. */
 #include "weights/safetensors.h"
 
 #include <inttypes.h>
@@ -64,8 +64,8 @@ static enum cb_status read_dims(const struct cb_tensor_file *file, const json_t 
         return cb_fail(diag, CB_FORMAT, at, "`%s`: tensor `%s` has no `shape`", file->path, entry->name);
     }
     if (json_array_size(shape) > CB_MAX_RANK) {
-        return cb_fail(diag, CB_UNSUPPORTED, at, "`%s`: tensor `%s` has %zu dimensions; at most %d are read", file->path,
-                       entry->name, json_array_size(shape), CB_MAX_RANK);
+        return cb_fail(diag, CB_UNSUPPORTED, at, "`%s`: tensor `%s` has %zu dimensions; at most %d are read",
+                       file->path, entry->name, json_array_size(shape), CB_MAX_RANK);
     }
     entry->rank = (uint32_t)json_array_size(shape);
     for (uint32_t i = 0; i < entry->rank; i++) {
@@ -98,8 +98,8 @@ static enum cb_status read_entry(const struct cb_tensor_file *file, const json_t
     char dims[192];
     cb_format_dims(entry->rank, entry->dims, dims);
     if (range->end < range->begin) {
-        return cb_fail(diag, CB_FORMAT, at, "`%s`: tensor `%s` ends before it begins, at %" PRIu64 " and %" PRIu64, path,
-                       entry->name, range->end, range->begin);
+        return cb_fail(diag, CB_FORMAT, at, "`%s`: tensor `%s` ends before it begins, at %" PRIu64 " and %" PRIu64,
+                       path, entry->name, range->end, range->begin);
     }
     if (!cb__dims_count(entry->rank, entry->dims, &entry->count) ||
         __builtin_mul_overflow(entry->count, (uint64_t)cb_stored_bytes(entry->type), &entry->bytes)) {
@@ -145,8 +145,8 @@ static enum cb_status check_cover(const struct cb_tensor_file *file, struct rang
         covered = ranges[i].end;
     }
     if (covered != value_bytes) {
-        return cb_fail(diag, CB_FORMAT, at, "`%s` has %" PRIu64 " bytes that belong to no tensor at its end", file->path,
-                       value_bytes - covered);
+        return cb_fail(diag, CB_FORMAT, at, "`%s` has %" PRIu64 " bytes that belong to no tensor at its end",
+                       file->path, value_bytes - covered);
     }
     return CB_OK;
 }
@@ -223,13 +223,14 @@ enum cb_status cb__safetensors_open(struct cb_tensor_file *file, const struct cb
                        file->path, header_bytes, m->bytes - 8);
     }
     if (header_bytes == 0 || m->data[8] != '{') {
-        return cb_fail(diag, CB_FORMAT, at, "`%s`: a safetensors header begins with `{`, this one does not", file->path);
+        return cb_fail(diag, CB_FORMAT, at, "`%s`: a safetensors header begins with `{`, this one does not",
+                       file->path);
     }
     json_error_t error;
     json_t *header = json_loadb((const char *)m->data + 8, header_bytes, JSON_REJECT_DUPLICATES, &error);
     if (!header) {
-        return cb_fail(diag, CB_FORMAT, at, "`%s`: its header is not valid JSON: %s, at byte %d", file->path, error.text,
-                       error.position);
+        return cb_fail(diag, CB_FORMAT, at, "`%s`: its header is not valid JSON: %s, at byte %d", file->path,
+                       error.text, error.position);
     }
     enum cb_status status = read_header(file, header, header_bytes, at, diag);
     json_decref(header);

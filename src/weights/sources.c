@@ -93,8 +93,8 @@ static bool check_url(const struct cb_weight_source *s, struct cb_diag *diag)
     if (cb_starts_with(s->where, "http://") && s->sha256) {
         return true;
     }
-    cb_fail(diag, CB_INVALID, &s->at, "`url` must begin with https:// or file:// (http:// only beside a `sha256`), not `%s`",
-            s->where);
+    cb_fail(diag, CB_INVALID, &s->at,
+            "`url` must begin with https:// or file:// (http:// only beside a `sha256`), not `%s`", s->where);
     return false;
 }
 

@@ -1,7 +1,7 @@
 /* tensors.h: named tensors in a weights file, whatever wrote it.
  *
- * A file is recognised by its content, never by its name: safetensors, PyTorch's zip form (since 1.6) and PyTorch's older
- * stream form. A file's every count, offset and size is checked before it is used, nothing in it is executed, and
+ * A file is recognised by its content, never by its name: safetensors, PyTorch's zip form (since 1.6) and PyTorch's
+ * older stream form. A file's every count, offset and size is checked before it is used, nothing in it is executed, and
  * opening reads no tensor data: safetensors and the stream form are memory mapped, a zip's members are read one at a
  * time when a tensor of theirs is. Values stay as the file has them, in its own layouts; match.h converts.
  *
@@ -50,7 +50,7 @@ struct cb_key_value {
 
 struct cb_tensor_file;
 
-/* Opens a weights file. `at` (may be NULL): where it was named. The caller closes it. On failure `*out` is untouched. */
+/* Opens a weights file; the caller closes it. `at` (may be NULL): where it was named. On failure `*out` is untouched. */
 enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, const struct cb_place *at,
                                struct cb_diag *diag);
 void cb_tensors_close(struct cb_tensor_file *file); /* accepts NULL */

@@ -1,8 +1,8 @@
 /* torchfile.c: files of torch.save: the zip form (PyTorch 1.6 and later) and the stream form before it.
  *
  * zip:    NAME/data.pkl is the pickled object, NAME/data/KEY the bytes of each storage, NAME/byteorder "little".
- * stream: five pickles, one after the other (a magic number, the protocol 1001, facts about the machine, the object, the
- *         list of storage keys), then for each key its number of elements (8 bytes) and its elements.
+ * stream: five pickles, one after the other (a magic number, the protocol 1001, facts about the machine, the object,
+ *         the list of storage keys), then for each key its number of elements (8 bytes) and its elements.
  * Source: torch/serialization.py, `_load` and `_legacy_load`. */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ static enum cb_status no_memory(const struct torch_reader *r)
     return cb_fail(r->diag, CB_MEMORY, r->at, "no memory for the tensors of `%s`", r->file->path);
 }
 
-/* ---- the table of storages --------------------------------------------------------------------------------------- */
+/* ---- the table of storages -------------------------------------------------------------------------------------- */
 
 static uint32_t *find_slot(const struct torch_reader *r, const char *key)
 {
@@ -150,7 +150,7 @@ static enum cb_status on_storage(void *context, struct cb__pickle *pickle, const
     return CB_OK;
 }
 
-/* ---- the dict of tensors ----------------------------------------------------------------------------------------- */
+/* ---- the dict of tensors ---------------------------------------------------------------------------------------- */
 
 static uint32_t count_tensors(const struct cb__pickle_value *value)
 {
@@ -178,8 +178,10 @@ static enum cb_status refuse_object(const struct torch_reader *r, const struct c
             cb_text_addf(&keys, "%s`%.*s`", keys.length ? ", " : "", (int)key->as.text.length, key->as.text.data);
         }
     }
-    enum cb_status status = cb_fail(r->diag, CB_FORMAT, r->at, "`%s` holds no tensors at its top or under `state_dict` or"
-                                    " `model`; its keys are %s", r->file->path, keys.data ? keys.data : "none");
+    enum cb_status status = cb_fail(r->diag, CB_FORMAT, r->at,
+                                    "`%s` holds no tensors at its top or under `state_dict` or"
+                                    " `model`; its keys are %s",
+                                    r->file->path, keys.data ? keys.data : "none");
     cb_text_free(&keys);
     return status;
 }
@@ -220,7 +222,7 @@ static enum cb_status take_object(struct torch_reader *r, const struct cb__pickl
     return count_tensors(top) > 0 ? take_tensors(r, top) : refuse_object(r, top);
 }
 
-/* ---- the stream form --------------------------------------------------------------------------------------------- */
+/* ---- the stream form -------------------------------------------------------------------------------------------- */
 
 /* LONG1 of ten bytes: 0x1950a86a20f9469cfc6c. */
 static const unsigned char magic[] = {0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
@@ -267,14 +269,15 @@ static enum cb_status read_stream_data(struct torch_reader *r, struct cb__pickle
         const char *key = cb__pickle_text(file->arena, keys->as.list.items[i]);
         uint32_t slot = key && file->storage_count > 0 ? *find_slot(r, key) : 0;
         if (slot == 0 || r->has_data[slot - 1]) {
-            return cb_fail(r->diag, CB_FORMAT, r->at, "`%s`: storage `%s` is in the list %s", file->path, key ? key : "?",
-                           slot ? "twice" : "but no tensor uses it");
+            return cb_fail(r->diag, CB_FORMAT, r->at, "`%s`: storage `%s` is in the list %s", file->path,
+                           key ? key : "?", slot ? "twice" : "but no tensor uses it");
         }
         struct cb__storage *storage = &file->storages[slot - 1];
         uint64_t left = file->mapping.bytes - position;
         if (left < 8 || storage->bytes > left - 8) {
             return cb_fail(r->diag, CB_FORMAT, r->at,
-                           "`%s` is cut short: storage `%s` needs %" PRIu64 " bytes at byte %" PRIu64 ", there are %" PRIu64,
+                           "`%s` is cut short: storage `%s` needs %" PRIu64 " bytes at byte %" PRIu64
+                           ", there are %" PRIu64,
                            file->path, key, storage->bytes + 8, position, left);
         }
         uint64_t count = 0;
@@ -326,7 +329,7 @@ enum cb_status cb__torch_stream_open(struct cb_tensor_file *file, const struct c
     return status;
 }
 
-/* ---- the zip form ------------------------------------------------------------------------------------------------ */
+/* ---- the zip form ----------------------------------------------------------------------------------------------- */
 
 static enum cb_status open_zip(struct torch_reader *r)
 {
@@ -413,15 +416,15 @@ static enum cb_status check_byte_order(struct torch_reader *r, struct cb_arena *
     size_t bytes;
     CB_TRY(read_small(r, arena, (zip_uint64_t)index, 16, &order, &bytes));
     if (strcmp(order, "little") != 0) {
-        return cb_fail(r->diag, CB_UNSUPPORTED, r->at, "`%s` has the byte order `%s`; only `little` is read", file->path,
-                       order);
+        return cb_fail(r->diag, CB_UNSUPPORTED, r->at, "`%s` has the byte order `%s`; only `little` is read",
+                       file->path, order);
     }
     return CB_OK;
 }
 
 static enum cb_status read_zip(struct torch_reader *r, struct cb__pickle *pickle)
 {
-    zip_uint64_t index;
+    zip_uint64_t index = 0;
     char *data;
     struct cb__pickle_value *top;
     CB_TRY(open_zip(r));

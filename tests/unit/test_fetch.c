@@ -34,8 +34,8 @@ static char *in_folder(struct fixture *f, const char *name)
 }
 
 /* "Converts" by counting, and by writing a safetensors file that says what it was made from. */
-static enum cb_status convert(void *context, const struct cb_weight_source *source, const char *from, const char *sha256,
-                              const char *to, struct cb_diag *diag)
+static enum cb_status convert(void *context, const struct cb_weight_source *source, const char *from,
+                              const char *sha256, const char *to, struct cb_diag *diag)
 {
     struct fixture *f = context;
     (void)source;
@@ -117,7 +117,7 @@ static void put(struct fixture *f, const char *name)
     write_file(in_folder(f, name), f->content, CONTENT_BYTES);
 }
 
-/* ---- reading the list --------------------------------------------------------------------------------------------- */
+/* ---- reading the list ------------------------------------------------------------------------------------------- */
 
 static void sources_are_read_strictly(void **state)
 {
@@ -163,7 +163,7 @@ static void sources_are_read_strictly(void **state)
                         "npm package `@scope/net@1.2.3`, member `a/b.onnx`");
 }
 
-/* ---- files and the cache ------------------------------------------------------------------------------------------ */
+/* ---- files and the cache ---------------------------------------------------------------------------------------- */
 
 static void a_local_file_is_converted_once(void **state)
 {
@@ -213,7 +213,8 @@ static void a_wrong_hash_is_refused_and_both_are_said(void **state)
     cb_diag_clear(f->diag);
 
     /* the same by download; nothing of it stays */
-    const char *yaml = cb_arena_printf(f->arena, "- {url: \"file://%s\", sha256: %s}", in_folder(f, "here/net.pth"), other);
+    const char *yaml =
+        cb_arena_printf(f->arena, "- {url: \"file://%s\", sha256: %s}", in_folder(f, "here/net.pth"), other);
     assert_int_equal(fetch(f, yaml), CB_MISMATCH);
     assert_says(f->diag, cb_arena_printf(f->arena, "`net.pth` has the SHA-256 %s, not %s: refused", f->sha256, other));
     assert_int_equal(cb_file_bytes(in_folder(f, "cache/weights/net/net.pth")), -1);
@@ -237,7 +238,8 @@ static void without_a_source_the_error_says_what_to_put_where(void **state)
     assert_int_equal(fetch(f, yaml), CB_NOT_FOUND);
     assert_says(f->diag, "the weights of `net` are not there and could not be had: file `net.pth`: not there; wheel"
                          " `some-net`, member `some/net-1.pth`: not asked, because the network is off; "
-                         "`https://example.org/net.pth`: not asked, because the network is off. By hand: put `net-1.pth` (wheel `some-net`,"
+                         "`https://example.org/net.pth`: not asked, because the network is off. By hand: put "
+                         "`net-1.pth` (wheel `some-net`,"
                          " member `some/net-1.pth`, SHA-256 ");
     assert_says(f->diag, cb_arena_printf(f->arena, "%s) into `%s`", f->sha256, in_folder(f, "cache/weights/net")));
     char *place = in_folder(f, "cache/weights/net/net-1.pth");
@@ -265,7 +267,7 @@ static void the_environment_turns_the_network_off(void **state)
     unsetenv("CAMBIUM_OFFLINE");
 }
 
-/* ---- trust -------------------------------------------------------------------------------------------------------- */
+/* ---- trust ------------------------------------------------------------------------------------------------------ */
 
 static void an_unknown_hash_is_trusted_once_and_remembered(void **state)
 {
@@ -274,7 +276,8 @@ static void an_unknown_hash_is_trusted_once_and_remembered(void **state)
     const char *yaml = cb_arena_printf(f->arena, "- {url: \"file://%s\"}", in_folder(f, "here/net.pth"));
     assert_fetched(f, fetch(f, yaml));
     assert_int_equal(cb_diag_count(f->diag, CB_WARNING), 1);
-    assert_says(f->diag, cb_arena_printf(f->arena, "the copy that came now (%s) is trusted, and from now on no other", f->sha256));
+    assert_says(f->diag, cb_arena_printf(f->arena, "the copy that came now (%s) is trusted, and from now on no other",
+                                         f->sha256));
     size_t bytes;
     char *trust = (char *)read_whole(in_folder(f, "cache/weights/trust.json"), &bytes);
     trust[bytes] = '\0';
@@ -304,7 +307,7 @@ static void an_unknown_hash_is_trusted_once_and_remembered(void **state)
     assert_says(f->diag, "trust.json` is damaged; delete it to trust sources anew");
 }
 
-/* ---- downloads ---------------------------------------------------------------------------------------------------- */
+/* ---- downloads -------------------------------------------------------------------------------------------------- */
 
 struct server {
     int listener;
@@ -356,11 +359,13 @@ static void answer(struct server *server, int client)
     }
     if (begin > 0 && !server->ignores_range) {
         snprintf(head, sizeof(head),
-                 "HTTP/1.1 206 Partial\r\nContent-Length: %zu\r\nContent-Range: bytes %zu-%d/%d\r\nConnection: close\r\n\r\n",
+                 "HTTP/1.1 206 Partial\r\nContent-Length: %zu\r\nContent-Range: bytes %zu-%d/%d\r\nConnection: "
+                 "close\r\n\r\n",
                  CONTENT_BYTES - begin, begin, CONTENT_BYTES - 1, CONTENT_BYTES);
     } else {
         begin = 0;
-        snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n", CONTENT_BYTES);
+        snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
+                 CONTENT_BYTES);
     }
     size_t bytes = CONTENT_BYTES - begin;
     if (server->cut_after > 0 && server->requests == 1) {
@@ -483,7 +488,8 @@ static void a_whole_part_needs_no_network(void **state)
     struct fixture *f = *state;
     assert_int_equal(cb_make_folders(in_folder(f, "cache/weights/net"), NULL), CB_OK);
     put(f, "cache/weights/net/net.pth.part");
-    assert_fetched(f, fetch(f, cb_arena_printf(f->arena, "- {url: \"https://127.0.0.1:1/net.pth\", sha256: %s}", f->sha256)));
+    assert_fetched(
+        f, fetch(f, cb_arena_printf(f->arena, "- {url: \"https://127.0.0.1:1/net.pth\", sha256: %s}", f->sha256)));
 }
 
 static void what_the_server_says_is_passed_on(void **state)
@@ -498,7 +504,7 @@ static void what_the_server_says_is_passed_on(void **state)
     assert_int_equal(server.requests, 1);
 }
 
-/* ---- packages ----------------------------------------------------------------------------------------------------- */
+/* ---- packages --------------------------------------------------------------------------------------------------- */
 
 static void write_script(struct fixture *f, const char *name, const char *text)
 {
@@ -519,7 +525,8 @@ static void make_wheel(struct fixture *f)
 /* Only the stand-ins and what their shell needs. */
 static void use_own_path(struct fixture *f, bool with_system)
 {
-    setenv("PATH", with_system ? cb_arena_printf(f->arena, "%s:/usr/bin:/bin", in_folder(f, "bin")) : in_folder(f, "bin"), 1);
+    setenv("PATH",
+           with_system ? cb_arena_printf(f->arena, "%s:/usr/bin:/bin", in_folder(f, "bin")) : in_folder(f, "bin"), 1);
 }
 
 static void a_wheel_is_got_by_pip(void **state)
@@ -586,7 +593,7 @@ static void a_client_that_fails_or_is_not_there_is_named(void **state)
     assert_says(f->diag, "`pip` failed: ERROR: No matching distribution");
 }
 
-/* ---- several processes -------------------------------------------------------------------------------------------- */
+/* ---- several processes ------------------------------------------------------------------------------------------ */
 
 static enum cb_status convert_slowly(void *context, const struct cb_weight_source *source, const char *from,
                                      const char *sha256, const char *to, struct cb_diag *diag)

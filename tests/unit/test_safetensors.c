@@ -65,7 +65,8 @@ static uint32_t entries_of(struct cb_tensor_file *file, struct cb_safetensors_en
             assert_int_equal(from->type, CB_STORED_F32);
             assert_int_equal(cb_tensors_read_f32(file, from, data, NULL), CB_OK);
         }
-        entries[i] = (struct cb_safetensors_entry){.name = from->name, .type = from->type, .rank = from->rank, .data = data};
+        entries[i] =
+            (struct cb_safetensors_entry){.name = from->name, .type = from->type, .rank = from->rank, .data = data};
         memcpy(entries[i].dims, from->dims, sizeof(from->dims));
     }
     return cb_tensors_count(file);
@@ -131,7 +132,8 @@ static void what_cannot_be_written_is_refused_and_leaves_no_file(void **state)
 {
     struct folder *folder = *state;
     const float value = 1.0f;
-    const struct cb_safetensors_entry twice[] = {{"w", CB_STORED_F32, 0, {0}, &value}, {"w", CB_STORED_F32, 0, {0}, &value}};
+    const struct cb_safetensors_entry twice[] = {{"w", CB_STORED_F32, 0, {0}, &value},
+                                                 {"w", CB_STORED_F32, 0, {0}, &value}};
     const struct cb_safetensors_entry reserved = {"__metadata__", CB_STORED_F32, 0, {0}, &value};
     const struct cb_safetensors_entry negative = {"w", CB_STORED_F32, 1, {-1}, &value};
     const struct cb_safetensors_entry huge = {"w", CB_STORED_F64, 2, {INT64_C(1) << 31, INT64_C(1) << 31}, &value};
@@ -179,7 +181,7 @@ static void a_failed_write_leaves_the_old_file(void **state)
     cb_tensors_close(file);
 }
 
-/* ---- damaged files ------------------------------------------------------------------------------------------------ */
+/* ---- damaged files ---------------------------------------------------------------------------------------------- */
 
 #define T(name, type, shape, begin, end)                                                           \
     "\"" name "\":{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
@@ -193,7 +195,8 @@ static const struct {
     {"{" T("w", "F32", "[2]", "0", "8") "}", 8, CB_OK, ""},
     {"{}", 0, CB_OK, ""},
     {"{" T("w", "F32", "[2]", "0", "8") "}        ", 8, CB_OK, ""},
-    {"{" T("b", "F32", "[1]", "8", "12") "," T("w", "F32", "[2]", "0", "8") "}", 12, CB_OK, ""}, /* any order of names */
+    {"{" T("b", "F32", "[1]", "8", "12") "," T("w", "F32", "[2]", "0", "8") "}", 12, CB_OK,
+     ""}, /* any order of names */
     {"{" T("e", "F32", "[0]", "0", "0") "," T("w", "F32", "[1]", "0", "4") "," T("f", "U8", "[3,0]", "4", "4") "}", 4,
      CB_OK, ""},
     {" {}", 0, CB_FORMAT, "a safetensors header begins with `{`, this one does not"},
@@ -206,7 +209,8 @@ static const struct {
     {"{\"w\":1}", 0, CB_FORMAT, "tensor `w` has no `dtype`"},
     {"{\"w\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, CB_FORMAT, "tensor `w` has no `shape`"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, CB_FORMAT, "tensor `w` has no `data_offsets` of two counts"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 4, CB_FORMAT, "no `data_offsets` of two counts"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4,8]}}", 4, CB_FORMAT,
+     "no `data_offsets` of two counts"},
     {"{" T("w", "F32", "[1]", "-4", "0") "}", 4, CB_FORMAT, "no `data_offsets` of two counts"},
     {"{" T("w", "F32", "[1]", "0", "4.0") "}", 4, CB_FORMAT, "no `data_offsets` of two counts"},
     {"{" T("w", "F32", "[1]", "0", "99999999999999999999") "}", 4, CB_FORMAT, "its header is not valid JSON"},
@@ -214,9 +218,11 @@ static const struct {
     {"{" T("w", "F32", "[1.5]", "0", "4") "}", 4, CB_FORMAT, "tensor `w` has a dimension that is not a count"},
     {"{" T("w", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, CB_UNSUPPORTED, "tensor `w` has 9 dimensions"},
     {"{" T("w", "C64", "[1]", "0", "8") "}", 8, CB_UNSUPPORTED, "tensor `w` has the type `C64`, which is not read"},
-    {"{" T("w", "F32", "[3]", "0", "8") "}", 8, CB_FORMAT, "tensor `w` [3] of F32 needs 12 bytes, but its offsets give 8"},
+    {"{" T("w", "F32", "[3]", "0", "8") "}", 8, CB_FORMAT,
+     "tensor `w` [3] of F32 needs 12 bytes, but its offsets give 8"},
     {"{" T("w", "F32", "[1]", "4", "0") "}", 4, CB_FORMAT, "tensor `w` ends before it begins, at 0 and 4"},
-    {"{" T("w", "F64", "[4294967296,2147483648]", "0", "0") "}", 0, CB_FORMAT, "the size of tensor `w` [4294967296, 2147483648] overflows"},
+    {"{" T("w", "F64", "[4294967296,2147483648]", "0", "0") "}", 0, CB_FORMAT,
+     "the size of tensor `w` [4294967296, 2147483648] overflows"},
     {"{" T("w", "U8", "[4294967296,4294967296]", "0", "0") "}", 0, CB_FORMAT, "overflows"},
     {"{" T("w", "F32", "[2]", "0", "8") "}", 7, CB_FORMAT, "is cut short or lies: tensor `w` ends at byte 8 of 7"},
     {"{" T("w", "F32", "[2]", "0", "8") "}", 9, CB_FORMAT, "has 1 bytes that belong to no tensor at its end"},
@@ -320,7 +326,8 @@ int main(void)
         cmocka_unit_test(metadata_is_read),
         cmocka_unit_test_setup_teardown(writing_gives_the_bytes_that_the_library_gives, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(metadata_and_odd_names_survive_a_round_trip, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused_and_leaves_no_file, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(what_cannot_be_written_is_refused_and_leaves_no_file, make_folder,
+                                        remove_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(every_rule_of_the_specification_is_enforced, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(cut_and_changed_files_do_no_harm, make_folder, remove_folder),

@@ -4,8 +4,8 @@
 static void files_of_pytorch_read_to_the_same_bits(void **state)
 {
     (void)state;
-    static const char *const names[] = {"net_zip.pth",   "net_stream.pth", "net_protocol4.pth", "net_stream_protocol4.pth",
-                                        "checkpoint.pth", "parameters.pth", "types.pth"};
+    static const char *const names[] = {"net_zip.pth", "net_stream.pth", "net_protocol4.pth", "types.pth",
+                                        "net_stream_protocol4.pth", "checkpoint.pth", "parameters.pth"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         compare_with_expected(names[i]);
     }
@@ -124,15 +124,20 @@ static void other_things_that_torch_saves_are_refused(void **state)
     expect_refusal(DATA "script.pt", CB_UNSUPPORTED, "is a TorchScript program, not a state dict");
 }
 
-/* ---- hostile streams, built by hand ------------------------------------------------------------------------------ */
+/* ---- hostile streams, built by hand ----------------------------------------------------------------------------- */
 
-#define HEAD "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19." /* the magic number */                          \
-             "\x80\x02M\xe9\x03."                                        /* 1001 */                                     \
-             "\x80\x02}X\x0d\0\0\0little_endian\x88s."                   /* {little_endian: True} */
+#define HEAD                                                                                       \
+    "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19." /* the magic number */                             \
+    "\x80\x02M\xe9\x03."                                        /* 1001 */                         \
+    "\x80\x02}X\x0d\0\0\0little_endian\x88s."                   /* {little_endian: True} */
 #define STORAGE(count) "(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0kX\x03\0\0\0cpu" count "NtQ"
 #define VIEW(offset, count)                                                                        \
     "(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\0kX\x03\0\0\0cpuK\x04(X\x01\0\0\0v" offset count "ttQ"
 #define TENSOR(storage, rest) "ctorch._utils\n_rebuild_tensor_v2\n(" storage rest "\x89NtR"
+
+/* {"w": one float of storage "k"}, and the list of storages with 1.0f */
+#define ONE_TENSOR "}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s."
+#define ITS_DATA "]X\x01\0\0\0ka." "\x01\0\0\0\0\0\0\0\0\0\x80\x3f"
 
 static const struct {
     const char *what;
@@ -142,12 +147,11 @@ static const struct {
     const char *sentence;
 } streams[] = {
 #define S(text) text, sizeof(text) - 1
-    {"a right one", S("}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." "]X\x01\0\0\0ka."
-      "\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_OK, ""},
-    {"a view of a storage", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x02", "K\x02"), "K\0K\x01\x85K\x01\x85") "s." "]X\x01\0\0\0ka."
-      "\x04\0\0\0\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\x80\x3f" "\0\0\0\0"), CB_OK, ""},
+    {"a right one", S(ONE_TENSOR ITS_DATA), CB_OK, ""},
+    {"a view of a storage", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x02", "K\x02"), "K\0K\x01\x85K\x01\x85") "s."
+      "]X\x01\0\0\0ka." "\x04\0\0\0\0\0\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\x80\x3f" "\0\0\0\0"), CB_OK, ""},
     {"Python 2's OrderedDict", S("ccollections\nOrderedDict\n](](X\x01\0\0\0w" TENSOR(STORAGE("K\x01"),
-      "K\0K\x01\x85K\x01\x85") "ee\x85R." "]X\x01\0\0\0ka.\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_OK, ""},
+      "K\0K\x01\x85K\x01\x85") "ee\x85R." ITS_DATA), CB_OK, ""},
     {"a view outside", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x03", "K\x02"), "K\0K\x01\x85K\x01\x85") "s."), CB_FORMAT,
      "the view of storage `k` does not lie in it"},
     {"outside a view", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x01", "K\x02"), "K\0K\x03\x85K\x01\x85") "s."), CB_FORMAT,
@@ -187,17 +191,17 @@ static const struct {
      "K\0K\0\x86") "s."), CB_FORMAT, "size and stride are not two tuples"},
     {"rank 9", S("}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0(K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01t"
      "(K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01K\x01t") "s."), CB_FORMAT, "tuples of up to 8 counts"},
-    {"no data", S("}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." "]."), CB_FORMAT,
+    {"no data", S(ONE_TENSOR "]."), CB_FORMAT,
      "has no data for storage `k`"},
-    {"data twice", S("}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." "](X\x01\0\0\0kX\x01\0\0\0ke."
+    {"data twice", S(ONE_TENSOR "](X\x01\0\0\0kX\x01\0\0\0ke."
      "\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_FORMAT, "storage `k` is in the list twice"},
     {"unknown key", S("}." "](X\x01\0\0\0ze."), CB_FORMAT, "storage `z` is in the list but no tensor uses it"},
-    {"wrong count", S("}X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." "]X\x01\0\0\0ka."
+    {"wrong count", S(ONE_TENSOR "]X\x01\0\0\0ka."
      "\x02\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_FORMAT, "has 2 elements at byte"},
-    {"a name with a zero", S("}X\x03\0\0\0w\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." "]X\x01\0\0\0ka."
-     "\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_FORMAT, "a tensor has no text for its name"},
+    {"a name with a zero", S("}X\x03\0\0\0w\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "s." ITS_DATA),
+     CB_FORMAT, "a tensor has no text for its name"},
     {"one name twice", S("}(X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "X\x01\0\0\0w"
-     TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "u." "]X\x01\0\0\0ka.\x01\0\0\0\0\0\0\0\0\0\x80\x3f"), CB_FORMAT,
+     TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "u." ITS_DATA), CB_FORMAT,
      "has two tensors named `w`"},
 #undef S
 };
@@ -230,7 +234,7 @@ static void hostile_streams_are_refused_in_words(void **state)
     free(folder);
 }
 
-/* A short pickle that would build dicts without end: one long list of pairs, made into an OrderedDict again and again. */
+/* A short pickle that would build without end: one long list of pairs, made into an OrderedDict again and again. */
 static void a_pickle_cannot_grow_beyond_its_bounds(void **state)
 {
     (void)state;

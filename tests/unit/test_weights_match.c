@@ -154,7 +154,8 @@ static void large_matrices_are_transposed_whole(void **state)
     const struct spec specs[] = {{"fc.weight", 2, {K, C}, 0.0f}};
     make_file(f, specs, 1, NULL);
     static float fc[C * K];
-    struct cb_wanted wanted = {"fc.w", "fc", "weight", CB_PARAM_MATRIX, 2, {C, K}, fc, false, false, NULL, 0, NULL, NULL};
+    struct cb_wanted wanted = {"fc.w", "fc", "weight", CB_PARAM_MATRIX, 2, {C, K}, fc, false, false, NULL,
+                               0,      NULL, NULL};
     struct cb_load_report report;
     assert_int_equal(match(f, &wanted, 1, NULL, 0, &report), CB_OK);
     for (int k = 0; k < K; k++) {
@@ -170,7 +171,8 @@ static void our_own_files_are_taken_as_they_are(void **state)
     const struct spec specs[] = {{"fc.w", 2, {2, 2}, 1.0f}, {"fc.weight", 2, {2, 2}, 100.0f}};
     make_file(f, specs, 2, "cambium");
     float fc[4];
-    struct cb_wanted wanted = {"fc.w", "fc", "weight", CB_PARAM_MATRIX, 2, {2, 2}, fc, false, false, NULL, 0, NULL, NULL};
+    struct cb_wanted wanted = {"fc.w", "fc", "weight", CB_PARAM_MATRIX, 2, {2, 2}, fc, false, false, NULL,
+                               0,      NULL, NULL};
     struct cb_load_report report;
     assert_int_equal(match(f, &wanted, 1, NULL, 0, &report), CB_OK);
     const float straight[4] = {1, 2, 3, 4};
@@ -186,7 +188,8 @@ static void foreign_names_win_over_our_own_in_foreign_files(void **state)
     const struct spec specs[] = {{"fc.w", 2, {2, 2}, 1.0f}, {"fc.weight", 2, {2, 2}, 100.0f}};
     make_file(f, specs, 2, NULL);
     float fc[4];
-    struct cb_wanted wanted = {"fc.w", "fc", "weight", CB_PARAM_MATRIX, 2, {2, 2}, fc, false, false, NULL, 0, NULL, NULL};
+    struct cb_wanted wanted = {"fc.w", "fc", "weight", CB_PARAM_MATRIX, 2, {2, 2}, fc, false, false, NULL,
+                               0,      NULL, NULL};
     struct cb_load_report report;
     assert_int_equal(match(f, &wanted, 1, NULL, 0, &report), CB_OK);
     const float transposed[4] = {100, 102, 101, 103};
@@ -304,7 +307,8 @@ static void a_filter_of_another_orientation_does_not_fit(void **state)
     const struct spec specs[] = {{"c.weight", 4, {2, 2, 1, 3}, 0.0f}};
     make_file(f, specs, 1, NULL);
     float w[12];
-    struct cb_wanted wanted = {"c.w", "c", "weight", CB_PARAM_FILTER, 4, {3, 1, 2, 2}, w, false, false, NULL, 0, NULL, NULL};
+    struct cb_wanted wanted = {"c.w", "c",  "weight", CB_PARAM_FILTER, 4, {3, 1, 2, 2}, w, false, false, NULL,
+                               0,     NULL, NULL};
     struct cb_load_report report;
     assert_int_equal(match(f, &wanted, 1, NULL, 0, &report), CB_MISMATCH);
 }

@@ -1,4 +1,4 @@
-/* weights_common.h: what the tests of src/weights share: the committed files and what their own tools read from them. */
+/* weights_common.h: what the tests of src/weights share: the committed files, and what PyTorch read from them. */
 #ifndef WEIGHTS_COMMON_H
 #define WEIGHTS_COMMON_H
 
