@@ -58,9 +58,15 @@ __kernel void gemm_pack_columns(__global float *panels, const __global float *so
     const __global float *from = source + s0 + begin * ld + first;
     for (int p = begin; p < end; p++, to += CB_WIDTH, from += ld) {
         if (width == CB_WIDTH) {
+#if CB_WIDTH % 16 == 0
+            for (int w = 0; w < CB_WIDTH; w += 16) {
+                vstore16(vload16(0, from + w), 0, to + w);
+            }
+#else
             for (int w = 0; w < CB_WIDTH; w += 4) {
                 vstore4(vload4(0, from + w), 0, to + w);
             }
+#endif
         } else {
             for (int w = 0; w < CB_WIDTH; w++) {
                 to[w] = w < width ? from[w] : 0.0f;

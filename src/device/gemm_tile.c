@@ -46,12 +46,13 @@ static int64_t tile_rows(int64_t m)
     return best;
 }
 
-/* a is read where it lies, unless it is read many times and its lines fall into the same few sets of the cache. */
+/* a is read where it lies, unless it is read many times and its lines are multiples of 4096 bytes apart: then all that a
+ * tile reads at a time falls into one set of the first-level cache. */
 static enum a_form a_form(const struct cb_gemm *g, const struct plan *plan)
 {
     int64_t stride = g->a_transposed ? g->m : g->k;
     uint64_t bytes = (uint64_t)(ceil_div(g->m, ROWS) * ROWS * g->k) * sizeof(float);
-    if (stride >= 512 && stride % 256 == 0 && g->n >= 8 * PANEL && plan->rows == ROWS && bytes <= A_PACKED_BYTES) {
+    if (stride % 1024 == 0 && g->n >= 8 * PANEL && plan->rows == ROWS && bytes <= A_PACKED_BYTES) {
         return A_PACKED;
     }
     return g->a_transposed ? A_COLUMNS : A_ROWS;
@@ -110,15 +111,17 @@ static enum cb_status pack(struct cb_device *device, const struct cb_tensor *spa
     return cb_kernel_launch(device, kernel, &grid, args, sizeof(args) / sizeof(args[0]), diag);
 }
 
-/* Panels that one work-item walks along: they stay in the cache, and all cores have work to the end. */
+/* Panels that one work-item walks along: few enough to stay in the cache and to give all cores work to the end, and the
+ * same number for all, because a driver may hand out the items in equal halves. */
 static int64_t panel_block(const struct cb_device *device, const struct plan *plan, const struct cb_gemm *g)
 {
     int64_t length = plan->split > 0 ? plan->chunk : g->k;
     int64_t panels = ceil_div(g->n, PANEL), tiles = ceil_div(g->m, plan->rows);
-    int64_t fitting = (int64_t)(device->facts.l2_bytes / 2) / (PANEL * length * (int64_t)sizeof(float) + 1);
+    int64_t fitting = (int64_t)(device->facts.l2_bytes / 2) / (PANEL * length * (int64_t)sizeof(float));
     int64_t spare = tiles * panels * (plan->split > 0 ? plan->split : 1) / (8 * (int64_t)device->info.compute_units);
     int64_t block = fitting < spare ? fitting : spare;
-    return block < 1 ? 1 : block > panels ? panels : block;
+    block = block < 1 ? 1 : block > panels ? panels : block;
+    return ceil_div(panels, ceil_div(panels, block));
 }
 
 /* Rows of b from which 32-wide reads in its last panel would leave the matrix. */
