@@ -50,7 +50,7 @@ struct cb_key_value {
 
 struct cb_tensor_file;
 
-/* Opens a weights file; the caller closes it. `at` (may be NULL): where it was named. On failure `*out` is untouched. */
+/* Opens a weights file; the caller closes it. `at` (may be NULL): where it was named. On failure `*out` stays. */
 enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, const struct cb_place *at,
                                struct cb_diag *diag);
 void cb_tensors_close(struct cb_tensor_file *file); /* accepts NULL */
