@@ -63,6 +63,7 @@ void cb_model_destroy(struct cb_model *model); /* accepts NULL */
 /* What else is written beside the network. */
 struct cb_model_extra {
     const struct cb_value *task;    /* resolved; may be NULL */
+    const char *task_folder;        /* its relative paths start here */
     const struct cb_value *results; /* may be NULL */
     bool head_only;                 /* save: head */
 };

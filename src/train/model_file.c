@@ -72,6 +72,7 @@ static void describe(const struct cb_model *model, const struct cb_model_extra *
         put(m, "base_sha256", model->weights_sha256);
     }
     put_json(m, "task", extra->task);
+    put(m, "task_folder", extra->task_folder);
     put_json(m, "results", extra->results);
 }
 

@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -138,8 +139,10 @@ static enum cb_status save_in(struct cb_arena *arena, const char *folder, const 
     if (path == NULL || checkpoint == NULL || task_path == NULL || json == NULL || resolved == NULL || results == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
-    struct cb_model_extra extra = {.task = resolved, .results = results,
+    char *from = realpath(task->folder, NULL);
+    struct cb_model_extra extra = {.task = resolved, .task_folder = from != NULL ? cb_arena_strdup(arena, from) : NULL, .results = results,
                                    .head_only = task->config.save == CB_SAVE_HEAD};
+    free(from);
     CB_TRY(cb_model_save(result->model, &extra, path, diag));
     CB_TRY(prove(path, result, diag));
     CB_TRY(write_value(task_path, resolved, false, diag));
