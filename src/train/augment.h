@@ -28,9 +28,6 @@ bool cb_augment_is_none(const struct cb_augment *augment);
  * {crop: {scale: [0.3, 1], ratio: [0.75, 1.33]}}, {colour: {brightness: 0.2, contrast: 0.2, saturation: 0.2}}, and photo
  * as a first item that later ones change. NULL gives none. Errors are collected in `diag`. */
 enum cb_status cb_augment_read(const struct cb_value *value, struct cb_augment *out, struct cb_diag *diag);
-/* Back to a value that reads as the same. NULL when memory is exhausted. */
-struct cb_value *cb_augment_to_value(struct cb_arena *arena, const struct cb_augment *augment);
-
 struct cb_augmenter;
 
 /* Compiles the kernels for pictures of the contract's shape [H,W,C] (modality image), with its mean and std. `augment`
@@ -40,10 +37,10 @@ enum cb_status cb_augmenter_create(struct cb_device *device, const struct cb_con
                                    struct cb_augmenter **out, struct cb_diag *diag);
 void cb_augmenter_destroy(struct cb_augmenter *augmenter); /* accepts NULL */
 
-/* Enqueues: `pictures` u8 [n,H,W,C] -> `out` f32 [n,H,W,C]. `sample_ids` i32 [n] (may be NULL without augmentation).
- * `step` keys the draw: the epoch, or the number of a view. `changed` false: plain normalisation (for evaluation). */
+/* Enqueues: `pictures` u8 [n,H,W,C] -> `out` f32 [n,H,W,C]. `sample_ids` [n] on the host (may be NULL without
+ * augmentation). `step` keys the draw: the epoch, or the number of a view. `changed` false: plain normalisation (for
+ * evaluation). */
 enum cb_status cb_augment_run(struct cb_augmenter *augmenter, struct cb_buffer *pictures, struct cb_buffer *out,
-                              struct cb_buffer *sample_ids, int64_t n, uint64_t step, bool changed,
-                              struct cb_diag *diag);
+                              const int32_t *sample_ids, int64_t n, uint64_t step, bool changed, struct cb_diag *diag);
 
 #endif

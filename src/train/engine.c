@@ -145,7 +145,6 @@ void cb_engine_destroy(struct cb_engine *e)
     cb_augmenter_destroy(e->plain);
     cb_augmenter_destroy(e->augmented);
     cb_buffer_destroy(e->staging);
-    cb_buffer_destroy(e->staging_ids);
     cb_store_destroy(e->store);
     for (uint32_t n = 0; n < e->features.wire_count; n++) {
         free(e->features.data[n]);
@@ -156,21 +155,16 @@ void cb_engine_destroy(struct cb_engine *e)
 
 /* ---- feeding --------------------------------------------------------------------------------------------------------- */
 
-static enum cb_status stage(struct cb_engine *e, const void *pictures, uint64_t bytes, const int32_t *ids, uint32_t count,
-                            struct cb_diag *diag)
+static enum cb_status stage(struct cb_engine *e, const void *pictures, uint64_t bytes, struct cb_diag *diag)
 {
     if (bytes > e->staging_bytes) {
         cb_buffer_destroy(e->staging);
-        cb_buffer_destroy(e->staging_ids);
-        e->staging = e->staging_ids = NULL;
+        e->staging = NULL;
         e->staging_bytes = 0;
         CB_TRY(cb_buffer_create(e->device, bytes, &e->staging, diag));
-        CB_TRY(cb_buffer_create(e->device, (uint64_t)count * sizeof(int32_t), &e->staging_ids, diag));
         e->staging_bytes = bytes;
     }
-    CB_TRY(cb_buffer_write(e->device, e->staging, 0, pictures, bytes, diag));
-    return ids != NULL ? cb_buffer_write(e->device, e->staging_ids, 0, ids, (uint64_t)count * sizeof(int32_t), diag)
-                       : CB_OK;
+    return cb_buffer_write(e->device, e->staging, 0, pictures, bytes, diag);
 }
 
 static enum cb_status feed_pictures(struct cb_engine *e, const struct cb_tensor *to, const void *pictures,
@@ -179,9 +173,8 @@ static enum cb_status feed_pictures(struct cb_engine *e, const struct cb_tensor 
 {
     uint64_t row = (uint64_t)(cb_tensor_count(to) / to->dims[0]);
     bool changed = augmented && e->augmented != NULL;
-    CB_TRY(stage(e, pictures, row * count, ids, count, diag));
-    return cb_augment_run(changed ? e->augmented : e->plain, e->staging, to->buffer, e->staging_ids, count, draw, changed,
-                          diag);
+    CB_TRY(stage(e, pictures, row * count, diag));
+    return cb_augment_run(changed ? e->augmented : e->plain, e->staging, to->buffer, ids, count, draw, changed, diag);
 }
 
 static enum cb_status feed_kept(struct cb_engine *e, const struct cb_tensor *to, uint32_t n, const struct cb_batch *batch,

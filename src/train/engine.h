@@ -61,7 +61,6 @@ struct cb_engine {
     struct cb_augment augment;
     struct cb_buffer *staging; /* u8 pictures on their way */
     uint64_t staging_bytes;
-    struct cb_buffer *staging_ids;
     int64_t batch;             /* of inference */
     uint64_t seed;
 };
