@@ -5,6 +5,7 @@
  *
  * x [N,H,W,C], y [N,OH,OW,K], w [KH,KW,CG,K], b [K] or NULL; x is zero outside the picture. g = k / KG is the group:
  * CG = C / groups channels in, KG = K / groups channels out. Sums run in the order written: (kh, kw, c). */
+#include "cambium.clh"
 #include "epilogue.clh"
 
 #define SIZES                                                                                                          \
@@ -37,7 +38,7 @@ __kernel void conv2d_forward(__global float *y, __global const float *x, __globa
             __global const float *xc = x + (((size_t)n * H + ih) * W + iw) * C + c0;
             __global const float *wc = w + (size_t)(kh * KW + kw) * CG * K + k;
             for (int c = 0; c < CG; c++) {
-                sum = fma(xc[c], wc[(size_t)c * K], sum);
+                sum = CB_FMA(xc[c], wc[(size_t)c * K], sum);
             }
         }
     }
@@ -73,7 +74,7 @@ __kernel void conv2d_dx(__global float *dx, __global const float *dy, __global c
             __global const float *dyk = dy + (((size_t)n * OH + oh) * OW + ow) * K + k0;
             __global const float *wk = w + ((size_t)(kh * KW + kw) * CG + c % CG) * K + k0;
             for (int k = 0; k < KG; k++) {
-                sum = fma(dyk[k], wk[k], sum);
+                sum = CB_FMA(dyk[k], wk[k], sum);
             }
         }
     }
@@ -105,7 +106,7 @@ __kernel void conv2d_dw(__global float *dw, __global const float *x, __global co
             for (int ow = 0; ow < OW; ow++) {
                 const int iw = ow * SW + kw * DW - PL;
                 if (iw >= 0 && iw < W) {
-                    line = fma(xr[(size_t)iw * C], dyr[(size_t)ow * K], line);
+                    line = CB_FMA(xr[(size_t)iw * C], dyr[(size_t)ow * K], line);
                 }
             }
             picture += line;

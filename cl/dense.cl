@@ -4,6 +4,7 @@
  *   y[m,k] = b[k] + sum over c of x[m,c] * w[c,k]
  *
  * x [M,C], y [M,K], w [C,K], b [K] or NULL; M counts all but the last dimension. */
+#include "cambium.clh"
 #include "epilogue.clh"
 
 /* Work-items: (K, M). */
@@ -18,7 +19,7 @@ __kernel void dense_forward(__global float *y, __global const float *x, __global
     __global const float *xm = x + m * C;
     float sum = 0.0f;
     for (int c = 0; c < C; c++) {
-        sum = fma(xm[c], w[(size_t)c * K + k], sum);
+        sum = CB_FMA(xm[c], w[(size_t)c * K + k], sum);
     }
     if (b) {
         sum += b[k];
@@ -40,7 +41,7 @@ __kernel void dense_dx(__global float *dx, __global const float *dy, __global co
     __global const float *wc = w + (size_t)c * K;
     float sum = 0.0f;
     for (int k = 0; k < K; k++) {
-        sum = fma(dym[k], wc[k], sum);
+        sum = CB_FMA(dym[k], wc[k], sum);
     }
     const size_t index = m * C + c;
     dx[index] = accumulate ? dx[index] + sum : sum;
@@ -65,7 +66,7 @@ __kernel void dense_dw(__global float *dw, __global const float *x, __global con
         const long end = min(begin + DENSE_RUN, M);
         float run = 0.0f;
         for (long m = begin; m < end; m++) {
-            run = fma(x[m * C + c], dy[m * K + k], run);
+            run = CB_FMA(x[m * C + c], dy[m * K + k], run);
         }
         total += run;
     }

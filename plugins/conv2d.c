@@ -241,9 +241,221 @@ static enum cb_status plain_dw_run(struct cb_instance *in)
     return CB_OK;
 }
 
+/* ---- product: as a matrix product, for groups = 1 on processors -------------------------------------------------------- */
+
+#define COLUMN_FLOATS ((int64_t)4 << 20) /* of columns at a time, at most, unless one picture needs more */
+
+/* A 1x1 convolution of stride 1 without padding: x is the matrix itself. */
+static bool needs_no_columns(const struct geometry *g)
+{
+    return g->kh == 1 && g->kw == 1 && g->sh == 1 && g->sw == 1 && g->pt == 0 && g->pl == 0 && g->oh == g->h &&
+           g->ow == g->w;
+}
+
+static bool product_accepts(const struct cb_instance *in)
+{
+    return geometry_of(in).groups == 1;
+}
+
+/* Pictures whose columns are made at a time: a function of the shape alone, never of the batch. */
+static int64_t pictures_at_once(const struct geometry *g)
+{
+    const int64_t one = g->oh * g->ow * g->kh * g->kw * g->c, fit = COLUMN_FLOATS / one;
+    return needs_no_columns(g) ? g->n : fit < 1 ? 1 : fit;
+}
+
+static int64_t column_count(const struct geometry *g)
+{
+    const int64_t pictures = pictures_at_once(g) < g->n ? pictures_at_once(g) : g->n;
+    return pictures * g->oh * g->ow * g->kh * g->kw * g->c;
+}
+
+#define COLUMN_ARGS(g, pictures, first)                                                                                \
+    CB_A_I32(pictures), CB_A_I32((g).h), CB_A_I32((g).w), CB_A_I32((g).c), CB_A_I32((g).oh), CB_A_I32((g).ow),         \
+        CB_A_I32((g).kh), CB_A_I32((g).kw), CB_A_I32((g).sh), CB_A_I32((g).sw), CB_A_I32((g).pt), CB_A_I32((g).pl),    \
+        CB_A_I32((g).dh), CB_A_I32((g).dw), CB_A_I32(first)
+
+static enum cb_status product_prepare(struct cb_instance *in, const char *last_kernel)
+{
+    const struct geometry g = geometry_of(in);
+    CB_TRY(in->host->kernel(in->core, "conv2d_columns", "conv2d_columns", NULL));
+    CB_TRY(in->host->kernel(in->core, last_kernel != NULL ? "conv2d_columns" : NULL,
+                            last_kernel != NULL ? last_kernel : "conv2d_db", NULL));
+    return needs_no_columns(&g) ? CB_OK : in->host->workspace(in->core, CB_F32, column_count(&g));
+}
+
+/* The matrix of `pictures` pictures from `first` on, and where it begins. */
+static enum cb_status columns_of(struct cb_instance *in, const struct geometry *g, int64_t first, int64_t pictures,
+                                 const struct cb_tensor **out, int64_t *out_offset)
+{
+    *out = in->x[0];
+    *out_offset = first * g->h * g->w * g->c;
+    if (needs_no_columns(g)) {
+        return CB_OK;
+    }
+    *out = in->workspace[0];
+    *out_offset = 0;
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(pictures * g->oh)), CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->x[0]),
+                     COLUMN_ARGS(*g, pictures, first));
+}
+
+static enum cb_status product_forward_prepare(struct cb_instance *in)
+{
+    return product_prepare(in, "conv2d_fill_bias");
+}
+
+static enum cb_status product_forward_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    const int64_t area = g.oh * g.ow, at_once = pictures_at_once(&g);
+    struct cb_tensor *bias = bias_of(in);
+    if (bias != NULL) {
+        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)(g.n * area)), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(bias),
+                         CB_A_I64(g.n * area), CB_A_I32(g.k)));
+    }
+    for (int64_t first = 0; first < g.n; first += at_once) {
+        const int64_t pictures = g.n - first < at_once ? g.n - first : at_once;
+        struct cb_gemm product = {.struct_size = sizeof(product), .accumulate = bias != NULL, .m = pictures * area,
+                                  .n = g.k, .k = g.kh * g.kw * g.c, .b = in->params[0], .y = in->y[0],
+                                  .y_offset = first * area * g.k};
+        CB_TRY(columns_of(in, &g, first, pictures, &product.a, &product.a_offset));
+        CB_TRY(in->host->gemm(in->core, &product));
+    }
+    return CB_OK;
+}
+
+static enum cb_status product_dx_prepare(struct cb_instance *in)
+{
+    return product_prepare(in, "conv2d_from_columns");
+}
+
+static enum cb_status product_dx_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    const int64_t area = g.oh * g.ow, at_once = pictures_at_once(&g);
+    if (in->dx[0] == NULL) {
+        return CB_OK;
+    }
+    for (int64_t first = 0; first < g.n; first += at_once) {
+        const int64_t pictures = g.n - first < at_once ? g.n - first : at_once;
+        const bool direct = needs_no_columns(&g);
+        struct cb_gemm product = {.struct_size = sizeof(product), .b_transposed = 1,
+                                  .accumulate = direct && (in->dx_accumulate & 1u) != 0, .m = pictures * area,
+                                  .n = g.kh * g.kw * g.c, .k = g.k, .a = in->dy[0], .a_offset = first * area * g.k,
+                                  .b = in->params[0], .y = direct ? in->dx[0] : in->workspace[0],
+                                  .y_offset = direct ? first * g.h * g.w * g.c : 0};
+        CB_TRY(in->host->gemm(in->core, &product));
+        if (!direct) {
+            CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)(pictures * g.h)), CB_A_TENSOR(in->dx[0]),
+                             CB_A_TENSOR(in->workspace[0]), CB_A_I32(in->dx_accumulate & 1u),
+                             COLUMN_ARGS(g, pictures, first)));
+        }
+    }
+    return CB_OK;
+}
+
+static enum cb_status product_dw_prepare(struct cb_instance *in)
+{
+    return product_prepare(in, NULL);
+}
+
+static enum cb_status product_dw_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    const int64_t area = g.oh * g.ow, at_once = pictures_at_once(&g);
+    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    for (int64_t first = 0; dw != NULL && first < g.n; first += at_once) {
+        const int64_t pictures = g.n - first < at_once ? g.n - first : at_once;
+        struct cb_gemm product = {.struct_size = sizeof(product), .a_transposed = 1,
+                                  .accumulate = first > 0 || (in->dw_accumulate & 1u) != 0, .m = g.kh * g.kw * g.c,
+                                  .n = g.k, .k = pictures * area, .b = in->dy[0], .b_offset = first * area * g.k,
+                                  .y = dw};
+        CB_TRY(columns_of(in, &g, first, pictures, &product.a, &product.a_offset));
+        CB_TRY(in->host->gemm(in->core, &product));
+    }
+    if (db == NULL) {
+        return CB_OK;
+    }
+    return CB_LAUNCH(in, 1, CB_GRID((uint64_t)g.k), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
+                     CB_A_I32((in->dw_accumulate >> 1) & 1u), CB_A_I32(g.n), CB_A_I32(g.oh), CB_A_I32(g.ow),
+                     CB_A_I32(g.k));
+}
+
+/* ---- depthwise: a filter for each channel, on processors ---------------------------------------------------------------- */
+
+static bool depthwise_accepts(const struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    return g.groups == g.c && g.k == g.c && g.c % 16 == 0;
+}
+
+#define DEPTHWISE_ARGS(g)                                                                                              \
+    CB_A_I32((g).n), CB_A_I32((g).h), CB_A_I32((g).w), CB_A_I32((g).c), CB_A_I32((g).oh), CB_A_I32((g).ow),            \
+        CB_A_I32((g).kh), CB_A_I32((g).kw), CB_A_I32((g).sh), CB_A_I32((g).sw), CB_A_I32((g).pt), CB_A_I32((g).pl),    \
+        CB_A_I32((g).dh), CB_A_I32((g).dw)
+
+static enum cb_status depthwise_forward_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, "conv2d_depthwise", "conv2d_depthwise_forward", NULL);
+}
+
+static enum cb_status depthwise_forward_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c / 16, (uint64_t)(g.n * g.oh)), CB_A_TENSOR(in->y[0]),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(bias_of(in)), DEPTHWISE_ARGS(g));
+}
+
+static enum cb_status depthwise_dx_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, "conv2d_depthwise", "conv2d_depthwise_dx", NULL);
+}
+
+static enum cb_status depthwise_dx_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    if (in->dx[0] == NULL) {
+        return CB_OK;
+    }
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c / 16, (uint64_t)(g.n * g.h)), CB_A_TENSOR(in->dx[0]),
+                     CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->params[0]), CB_A_I32(in->dx_accumulate & 1u),
+                     DEPTHWISE_ARGS(g));
+}
+
+static enum cb_status depthwise_dw_prepare(struct cb_instance *in)
+{
+    CB_TRY(in->host->kernel(in->core, "conv2d_depthwise", "conv2d_depthwise_dw", NULL));
+    return in->host->kernel(in->core, NULL, "conv2d_db", NULL);
+}
+
+static enum cb_status depthwise_dw_run(struct cb_instance *in)
+{
+    const struct geometry g = geometry_of(in);
+    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    if (dw != NULL) {
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c / 16, (uint64_t)(g.kh * g.kw)), CB_A_TENSOR(dw),
+                         CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u),
+                         DEPTHWISE_ARGS(g)));
+    }
+    if (db == NULL) {
+        return CB_OK;
+    }
+    return CB_LAUNCH(in, 1, CB_GRID((uint64_t)g.k), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
+                     CB_A_I32((in->dw_accumulate >> 1) & 1u), CB_A_I32(g.n), CB_A_I32(g.oh), CB_A_I32(g.ow),
+                     CB_A_I32(g.k));
+}
+
 static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
+     product_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_forward_prepare, NULL,
+     depthwise_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
+    {CB_PASS_DX, 0, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_dx_prepare, NULL, depthwise_dx_run},
     {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
+    {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, product_dw_prepare, NULL, product_dw_run},
+    {CB_PASS_DW, 0, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_dw_prepare, NULL, depthwise_dw_run},
     {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
 };
 
