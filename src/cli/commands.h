@@ -4,7 +4,9 @@
 
 #include "cli/cli.h"
 
-#define CB_COMMAND_LIST(X) X(train) X(extract) X(describe)
+#define CB_COMMAND_LIST(X)                                                                         \
+    X(train) X(eval) X(predict) X(extract) X(compare) X(new) X(check) X(describe) X(layers)        \
+    X(devices) X(doctor) X(fetch) X(runs) X(cache)
 
 #define CB_COMMAND_DECLARE(name) extern const struct cb_command cb_command_##name;
 CB_COMMAND_LIST(CB_COMMAND_DECLARE)

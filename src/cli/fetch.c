@@ -1,0 +1,50 @@
+/* fetch.c: `cambium fetch NAME`: gets a backbone's weights into the user's cache. */
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/commands.h"
+#include "train/model.h"
+
+static int run(struct cb_cli *cli)
+{
+    struct cb_backbone *backbone = NULL;
+    char *path = NULL, hex[65];
+    if (cli->argument_count != 1) {
+        return cb_cli_misuse(cli, "one backbone is needed");
+    }
+    const char *name = cli->arguments[0];
+    enum cb_status status = CB_OK;
+    if (cb_starts_with(name, "hf:")) {
+        status = cb_fail(cli->diag, CB_UNSUPPORTED, NULL, "fetching from Hugging Face is not supported yet");
+    }
+    if (status == CB_OK) {
+        status = cb_backbone_open(name, ".", NULL, &backbone, cli->diag);
+    }
+    if (status == CB_OK) {
+        status = cb_backbone_weights(backbone, &path, cli->diag);
+    }
+    if (status == CB_OK) {
+        status = cb_sha256_of_file(path, hex, cli->diag);
+    }
+    if (status == CB_OK && cli->json) {
+        struct cb_value *map = cb_value_map(cli->arena, NULL);
+        (void)cb_map_set(cli->arena, map, "name", cb_value_text(cli->arena, backbone->name, NULL));
+        (void)cb_map_set(cli->arena, map, "path", cb_value_text(cli->arena, path, NULL));
+        (void)cb_map_set(cli->arena, map, "sha256", cb_value_text(cli->arena, hex, NULL));
+        cb_cli_print_json(map);
+    } else if (status == CB_OK) {
+        char bytes[32];
+        printf("%s: %s (%s)\n", backbone->name, path, cb_format_bytes((uint64_t)cb_file_bytes(path), bytes));
+    }
+    cb_backbone_close(backbone);
+    return cb_cli_finish(cli, status);
+}
+
+const struct cb_command cb_command_fetch = {
+    .name = "fetch",
+    .usage = "fetch NAME",
+    .summary = "gets a backbone's pretrained weights into the cache, once",
+    .help = "A backbone file lists its sources in order. A file whose SHA-256 differs from the one written there is\n"
+            "refused. Without a network the error says which file to put where by hand.\n",
+    .run = run,
+};
