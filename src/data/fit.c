@@ -74,7 +74,7 @@ static bool fit_crop(const struct cb_image *in, uint32_t height, uint32_t width,
     w = w < width ? width : w;
     h = h < height ? height : h;
     if (!cb__image_check_size(w, h, why)) {
-        return cb__fail(why, CB_UNSUPPORTED,
+        return cb__because(why, CB_UNSUPPORTED,
                         "is %u x %u pixels, too long and narrow to be cut to %u x %u: use `resize: pad`", in->width,
                         in->height, width, height);
     }
@@ -119,12 +119,12 @@ bool cb__image_to_contract(const struct cb_image *image, const struct cb_contrac
     if (image->channels != channels) {
         size_t bytes = (size_t)image->width * image->height * image->channels;
         if (!(copy.data = malloc(bytes))) {
-            return cb__fail(why, CB_MEMORY, "cannot be converted: out of memory");
+            return cb__because(why, CB_MEMORY, "cannot be converted: out of memory");
         }
         memcpy(copy.data, image->data, bytes);
         if (!cb_image_convert(&copy, channels, background)) {
             free(copy.data);
-            return cb__fail(why, CB_MEMORY, "cannot be converted: out of memory");
+            return cb__because(why, CB_MEMORY, "cannot be converted: out of memory");
         }
     }
     bool ok = fit(&copy, (uint32_t)contract->shape[0], (uint32_t)contract->shape[1], contract->resize,

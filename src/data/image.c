@@ -17,7 +17,7 @@
 /* A file that holds 100 megapixels of 16-bit RGBA without compression. */
 #define MAX_FILE_BYTES ((int64_t)1 << 30)
 
-bool cb__fail(struct cb__why *why, enum cb_status status, const char *fmt, ...)
+bool cb__because(struct cb__why *why, enum cb_status status, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -82,11 +82,11 @@ bool cb_image_has_extension(const char *name)
 bool cb__image_check_size(uint64_t width, uint64_t height, struct cb__why *why)
 {
     if (width == 0 || height == 0) {
-        return cb__fail(why, CB_FORMAT, "is an empty picture (%llu x %llu pixels)", (unsigned long long)width,
+        return cb__because(why, CB_FORMAT, "is an empty picture (%llu x %llu pixels)", (unsigned long long)width,
                         (unsigned long long)height);
     }
     if (width > CB_IMAGE_MAX_SIDE || height > CB_IMAGE_MAX_SIDE || width * height > CB_IMAGE_MAX_PIXELS) {
-        return cb__fail(why, CB_UNSUPPORTED,
+        return cb__because(why, CB_UNSUPPORTED,
                         "is %llu x %llu pixels; the limits are %u megapixels and %u pixels a side: make it smaller",
                         (unsigned long long)width, (unsigned long long)height, CB_IMAGE_MAX_PIXELS / 1000000,
                         CB_IMAGE_MAX_SIDE);
@@ -101,7 +101,7 @@ bool cb__image_alloc(struct cb_image *out, uint64_t width, uint64_t height, uint
     }
     uint8_t *data = malloc((size_t)width * (size_t)height * channels);
     if (!data) {
-        return cb__fail(why, CB_MEMORY, "needs %llu MB of memory to be decoded, and there is not as much",
+        return cb__because(why, CB_MEMORY, "needs %llu MB of memory to be decoded, and there is not as much",
                         (unsigned long long)(width * height * channels >> 20) + 1);
     }
     *out = (struct cb_image){(uint32_t)width, (uint32_t)height, channels, data};
@@ -111,7 +111,7 @@ bool cb__image_alloc(struct cb_image *out, uint64_t width, uint64_t height, uint
 bool cb__image_decode(const uint8_t *data, size_t bytes, struct cb_image *out, struct cb__why *why)
 {
     if (bytes == 0) {
-        return cb__fail(why, CB_FORMAT, "is empty (0 bytes)");
+        return cb__because(why, CB_FORMAT, "is empty (0 bytes)");
     }
     switch (cb_image_sniff(data, bytes)) {
     case CB_IMAGE_JPEG:
@@ -125,7 +125,7 @@ bool cb__image_decode(const uint8_t *data, size_t bytes, struct cb_image *out, s
     case CB_IMAGE_UNKNOWN:
         break;
     }
-    return cb__fail(why, CB_FORMAT, "is no picture that can be read (JPEG, PNG, WebP or HEIC)");
+    return cb__because(why, CB_FORMAT, "is no picture that can be read (JPEG, PNG, WebP or HEIC)");
 }
 
 /* Reads a whole file, `*out_data` malloc'd. */
@@ -133,26 +133,26 @@ static bool read_file(const char *path, uint8_t **out_data, size_t *out_bytes, s
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return cb__fail(why, errno == ENOENT ? CB_NOT_FOUND : CB_IO, "cannot be opened: %s", strerror(errno));
+        return cb__because(why, errno == ENOENT ? CB_NOT_FOUND : CB_IO, "cannot be opened: %s", strerror(errno));
     }
     struct stat info;
     uint8_t *data = NULL;
     size_t done = 0;
     bool ok = true;
     if (fstat(fd, &info) != 0) {
-        ok = cb__fail(why, CB_IO, "cannot be read: %s", strerror(errno));
+        ok = cb__because(why, CB_IO, "cannot be read: %s", strerror(errno));
     } else if (!S_ISREG(info.st_mode)) {
-        ok = cb__fail(why, CB_INVALID, "is %s, not a picture", S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
+        ok = cb__because(why, CB_INVALID, "is %s, not a picture", S_ISDIR(info.st_mode) ? "a folder" : "no regular file");
     } else if (info.st_size > MAX_FILE_BYTES) {
-        ok = cb__fail(why, CB_UNSUPPORTED, "has %lld MB; pictures of up to %lld MB are read",
+        ok = cb__because(why, CB_UNSUPPORTED, "has %lld MB; pictures of up to %lld MB are read",
                       (long long)(info.st_size >> 20), (long long)(MAX_FILE_BYTES >> 20));
     } else if (!(data = malloc((size_t)info.st_size + 1))) {
-        ok = cb__fail(why, CB_MEMORY, "does not fit into memory (%lld MB)", (long long)(info.st_size >> 20) + 1);
+        ok = cb__because(why, CB_MEMORY, "does not fit into memory (%lld MB)", (long long)(info.st_size >> 20) + 1);
     }
     while (ok && done < (size_t)info.st_size) {
         ssize_t got = read(fd, data + done, (size_t)info.st_size - done);
         if (got < 0 && errno != EINTR) {
-            ok = cb__fail(why, CB_IO, "cannot be read: %s", strerror(errno));
+            ok = cb__because(why, CB_IO, "cannot be read: %s", strerror(errno));
         } else if (got == 0) {
             break; /* it became shorter since; the decoder will say so */
         }

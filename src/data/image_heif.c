@@ -15,7 +15,7 @@ static bool copy_pixels(const struct heif_image *from, uint32_t channels, struct
     int width = heif_image_get_width(from, heif_channel_interleaved);
     int height = heif_image_get_height(from, heif_channel_interleaved);
     if (!plane || width <= 0 || height <= 0 || stride < width * (int)channels) {
-        return cb__fail(why, CB_FORMAT, "is a damaged HEIC picture: no pixels in it");
+        return cb__because(why, CB_FORMAT, "is a damaged HEIC picture: no pixels in it");
     }
     if (!cb__image_alloc(out, (uint64_t)width, (uint64_t)height, channels, why)) {
         return false;
@@ -34,14 +34,14 @@ bool cb__heif_decode(const uint8_t *data, size_t bytes, struct cb_image *out, st
     struct heif_image *decoded = NULL;
     struct heif_context *context = heif_context_alloc();
     if (!context) {
-        return cb__fail(why, CB_MEMORY, "cannot be decoded: out of memory");
+        return cb__because(why, CB_MEMORY, "cannot be decoded: out of memory");
     }
     struct heif_error error = heif_context_read_from_memory_without_copy(context, data, bytes, NULL);
     if (error.code == heif_error_Ok) {
         error = heif_context_get_primary_image_handle(context, &handle);
     }
     if (error.code != heif_error_Ok) {
-        cb__fail(why, CB_FORMAT, "is a damaged HEIC picture: %s", error.message);
+        cb__because(why, CB_FORMAT, "is a damaged HEIC picture: %s", error.message);
         goto free_context;
     }
     int width = heif_image_handle_get_width(handle), height = heif_image_handle_get_height(handle);
@@ -52,7 +52,7 @@ bool cb__heif_decode(const uint8_t *data, size_t bytes, struct cb_image *out, st
     error = heif_decode_image(handle, &decoded, heif_colorspace_RGB,
                               alpha ? heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB, NULL);
     if (error.code != heif_error_Ok) {
-        cb__fail(why, error.code == heif_error_Unsupported_filetype ? CB_UNSUPPORTED : CB_FORMAT,
+        cb__because(why, error.code == heif_error_Unsupported_filetype ? CB_UNSUPPORTED : CB_FORMAT,
                  "is a damaged HEIC picture: %s", error.message);
         goto free_handle;
     }
@@ -72,7 +72,7 @@ bool cb__heif_decode(const uint8_t *data, size_t bytes, struct cb_image *out, st
     (void)data;
     (void)bytes;
     (void)out;
-    return cb__fail(why, CB_UNSUPPORTED, "is a HEIC picture, and this build has no libheif: install it and build "
+    return cb__because(why, CB_UNSUPPORTED, "is a HEIC picture, and this build has no libheif: install it and build "
                                          "again, or save the picture as JPEG");
 }
 

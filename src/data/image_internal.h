@@ -11,8 +11,8 @@ struct cb__why {
     enum cb_status status;
     char text[320];
 };
-/* Fills `why`; returns false, so that `return cb__fail(...)` reads well. */
-bool cb__fail(struct cb__why *why, enum cb_status status, const char *fmt, ...) CB_PRINTF(3, 4);
+/* Fills `why`; returns false, so that `return cb__because(...)` reads well. */
+bool cb__because(struct cb__why *why, enum cb_status status, const char *fmt, ...) CB_PRINTF(3, 4);
 
 /* True when width x height is within the limits; called before memory is taken. */
 bool cb__image_check_size(uint64_t width, uint64_t height, struct cb__why *why);

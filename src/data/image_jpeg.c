@@ -25,7 +25,7 @@ static void on_error(j_common_ptr common)
     struct decoder *decoder = (struct decoder *)common->err;
     char text[JMSG_LENGTH_MAX];
     common->err->format_message(common, text);
-    cb__fail(decoder->why, common->err->msg_code == JERR_OUT_OF_MEMORY ? CB_MEMORY : CB_FORMAT,
+    cb__because(decoder->why, common->err->msg_code == JERR_OUT_OF_MEMORY ? CB_MEMORY : CB_FORMAT,
              "is a damaged JPEG picture: %s", text);
     longjmp(decoder->failed, 1);
 }
@@ -52,7 +52,7 @@ static void on_progress(j_common_ptr common)
 {
     struct decoder *decoder = (struct decoder *)common->err;
     if (((j_decompress_ptr)common)->input_scan_number > MAX_SCANS) {
-        cb__fail(decoder->why, CB_FORMAT, "is a JPEG picture of more than %d scans", MAX_SCANS);
+        cb__because(decoder->why, CB_FORMAT, "is a JPEG picture of more than %d scans", MAX_SCANS);
         longjmp(decoder->failed, 1);
     }
 }
@@ -101,7 +101,7 @@ static void decode(j_decompress_ptr info, struct work *work, struct cb__why *why
         longjmp(failed, 1);
     }
     if (cmyk && !(work->row = malloc((size_t)info->output_width * 4))) {
-        cb__fail(why, CB_MEMORY, "cannot be decoded: out of memory");
+        cb__because(why, CB_MEMORY, "cannot be decoded: out of memory");
         longjmp(failed, 1);
     }
     while (info->output_scanline < info->output_height) {

@@ -31,7 +31,7 @@ static void on_read(png_structp png, png_bytep to, size_t bytes)
 static void on_error(png_structp png, png_const_charp text)
 {
     struct reader *reader = png_get_error_ptr(png);
-    cb__fail(reader->why, CB_FORMAT, "%s: %s", reader->complaint, text);
+    cb__because(reader->why, CB_FORMAT, "%s: %s", reader->complaint, text);
     png_longjmp(png, 1);
 }
 
@@ -89,14 +89,14 @@ static void decode(struct work *work, struct cb__why *why)
     }
     uint32_t channels = set_transforms(png, work->info);
     if (png_get_rowbytes(png, work->info) != (size_t)width * channels || channels == 2 || channels > 4) {
-        cb__fail(why, CB_UNSUPPORTED, "is a PNG picture of an unknown kind");
+        cb__because(why, CB_UNSUPPORTED, "is a PNG picture of an unknown kind");
         png_longjmp(png, 1);
     }
     if (!cb__image_alloc(&work->image, width, height, channels, why)) {
         png_longjmp(png, 1);
     }
     if (!(work->rows = malloc(height * sizeof *work->rows))) {
-        cb__fail(why, CB_MEMORY, "cannot be decoded: out of memory");
+        cb__because(why, CB_MEMORY, "cannot be decoded: out of memory");
         png_longjmp(png, 1);
     }
     for (uint32_t y = 0; y < height; y++) {
@@ -112,7 +112,7 @@ static bool try_decode(struct work *work, struct reader *reader, struct cb__why 
     work->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, reader, on_error, on_warning);
     work->info = work->png ? png_create_info_struct(work->png) : NULL;
     if (!work->info) {
-        return cb__fail(why, CB_MEMORY, "cannot be decoded: out of memory");
+        return cb__because(why, CB_MEMORY, "cannot be decoded: out of memory");
     }
     if (setjmp(png_jmpbuf(work->png))) {
         return false;
@@ -172,7 +172,7 @@ static bool write_png(FILE *stream, const struct cb_image *image, struct cb__why
     struct reader reader = {.why = why, .complaint = "cannot be written"};
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &reader, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    bool ok = info ? try_write(png, info, stream, image) : cb__fail(why, CB_MEMORY, "cannot be written: out of memory");
+    bool ok = info ? try_write(png, info, stream, image) : cb__because(why, CB_MEMORY, "cannot be written: out of memory");
     png_destroy_write_struct(&png, &info);
     return ok;
 }

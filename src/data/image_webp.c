@@ -32,10 +32,10 @@ bool cb__webp_decode(const uint8_t *data, size_t bytes, struct cb_image *out, st
 {
     WebPBitstreamFeatures features;
     if (WebPGetFeatures(data, bytes, &features) != VP8_STATUS_OK) {
-        return cb__fail(why, CB_FORMAT, "is a damaged WebP picture: its header cannot be read");
+        return cb__because(why, CB_FORMAT, "is a damaged WebP picture: its header cannot be read");
     }
     if (features.has_animation) {
-        return cb__fail(why, CB_UNSUPPORTED, "is an animated WebP file; only still pictures are read");
+        return cb__because(why, CB_UNSUPPORTED, "is an animated WebP file; only still pictures are read");
     }
     uint32_t channels = features.has_alpha ? 4 : 3;
     struct cb_image image;
@@ -48,7 +48,7 @@ bool cb__webp_decode(const uint8_t *data, size_t bytes, struct cb_image *out, st
                                              : WebPDecodeRGBInto(data, bytes, image.data, size, stride);
     if (!done) {
         free(image.data);
-        return cb__fail(why, CB_FORMAT, "is a damaged WebP picture, or it ends too early");
+        return cb__because(why, CB_FORMAT, "is a damaged WebP picture, or it ends too early");
     }
     if (!cb__image_orient(&image, orientation_of(data, bytes), why)) {
         free(image.data);

@@ -172,7 +172,7 @@ static bool resize_nearest(const struct cb_image *in, const struct cb_box *box, 
     }
     free(columns);
     free(rows);
-    return ok ? true : cb__fail(why, CB_MEMORY, "cannot be resized: out of memory");
+    return ok ? true : cb__because(why, CB_MEMORY, "cannot be resized: out of memory");
 }
 
 /* Only rows that `down` reads are resized. */
@@ -218,7 +218,7 @@ static bool resize_filtered(const struct cb_image *in, const struct cb_box *box,
     bool ok = sums && axis_make(&across, in->width, box->x0, box->x1, out->width, filter) &&
               axis_make(&down, in->height, box->y0, box->y1, out->height, filter);
     if (!ok) {
-        cb__fail(why, CB_MEMORY, "cannot be resized: out of memory");
+        cb__because(why, CB_MEMORY, "cannot be resized: out of memory");
     } else if (rows && columns) {
         ok = tall ? columns_then_rows(in, &across, &down, sums, out, why)
                   : rows_then_columns(in, &across, &down, sums, out, why);
@@ -242,7 +242,7 @@ bool cb__image_resize(const struct cb_image *in, const struct cb_box *box, uint3
     box = box ? box : &whole;
     if (!(box->x0 >= 0 && box->y0 >= 0 && box->x1 <= in->width && box->y1 <= in->height && box->x1 > box->x0 &&
           box->y1 > box->y0)) {
-        return cb__fail(why, CB_INVALID, "has no region (%g, %g) to (%g, %g)", box->x0, box->y0, box->x1, box->y1);
+        return cb__because(why, CB_INVALID, "has no region (%g, %g) to (%g, %g)", box->x0, box->y0, box->x1, box->y1);
     }
     struct cb_image made;
     if (!cb__image_alloc(&made, width, height, in->channels, why)) {
