@@ -1,13 +1,14 @@
 /* gemm_tile.cl: the matrix product in register tiles, for processors: y[m,n] = epilogue(op(a)[m,k] op(b)[k,n] (+ y)).
  *
- * The order of every sum is the one of gemm.cl. A work-item (work-groups of one) makes tiles of CB_ROWS x 32 outputs: two
- * float16 a row, all sums in registers; 12 rows need 24 of AVX-512's 32 registers for sums. b is read 32 neighbours at a
- * time, from the matrix itself or from packed panels; a one element at a time, as a broadcast, in one of three layouts:
+ * The order of every sum is the one of gemm.cl. A work-item (work-groups of one) makes tiles of CB_ROWS x PANEL outputs,
+ * CB_PIECES float16 a row, all sums in registers: 12 x 32 takes 24 of AVX-512's 32 registers, 6 x 16 takes 12 of AVX2's 16
+ * or 24 of Neon's 32. b is read PANEL neighbours at a time, from the matrix itself or from packed panels; a one element at
+ * a time, as a broadcast, in one of three layouts:
  *   CB_A 0   rows:    op(a)[i,p] = a[a0 + i * lda + p]
  *   CB_A 1   columns: op(a)[i,p] = a[a0 + p * lda + i]    (a is transposed)
  *   CB_A 2   packed:  panels of CB_ROWS rows, [ceil(m/ROWS)][k][ROWS], by gemm_pack_a
- * b:  panel q (columns 32 q to 32 q + 31) begins at b0 + q * b_panel, its rows are ldb apart: the matrix itself is
- *     b_panel = 32, ldb = n; packed panels [ceil(n/32)][k][32] are b_panel = 32 * k, ldb = 32.
+ * b:  panel q (columns PANEL * q and on) begins at b0 + q * b_panel, its rows are ldb apart: the matrix itself is
+ *     b_panel = PANEL, ldb = n; packed panels [ceil(n/PANEL)][k][PANEL] are b_panel = PANEL * k, ldb = PANEL.
  *
  * A last tile that does not fit is moved back inside and stores only what no other tile does (m >= CB_ROWS is required
  * unless a is packed). The last panel may read past its row into the next one; from row `safe` of b on that would leave
@@ -24,9 +25,14 @@
 #ifndef CB_ROWS
 #define CB_ROWS 12
 #endif
+#ifndef CB_PIECES
+#define CB_PIECES 2
+#endif
 #ifndef CB_A
 #define CB_A 0
 #endif
+
+#define PANEL (16 * CB_PIECES)
 
 /* While a tile is made, the lines of a that the next one reads come from memory: its rows lie behind this one's. */
 #if CB_A == 1
@@ -80,25 +86,28 @@ void store_piece(__global float *y, long index, float16 value, int channel, int 
     }
 }
 
-/* A whole tile of CB_ROWS x 32: most are, so this has no branches inside. */
-void store_tile(__global float *y, long index, int n, float16 out[CB_ROWS][2], int channel, int add,
+/* A whole tile of CB_ROWS x PANEL: most are, so this has no branches inside. */
+void store_tile(__global float *y, long index, int n, float16 out[CB_ROWS][CB_PIECES], int channel, int add,
                 int last CB_EPILOGUE_PARAMS)
 {
     if (add) {
         for (int r = 0; r < CB_ROWS; r++) {
-            out[r][0] = vload16(0, y + index + r * (long)n) + out[r][0];
-            out[r][1] = vload16(1, y + index + r * (long)n) + out[r][1];
+            for (int c = 0; c < CB_PIECES; c++) {
+                out[r][c] = vload16(c, y + index + r * (long)n) + out[r][c];
+            }
         }
     }
     if (last) {
         for (int r = 0; r < CB_ROWS; r++) {
-            CB_STORE16(y, index + r * (long)n, out[r][0], channel);
-            CB_STORE16(y, index + r * (long)n + 16, out[r][1], channel + 16);
+            for (int c = 0; c < CB_PIECES; c++) {
+                CB_STORE16(y, index + r * (long)n + c * 16, out[r][c], channel + c * 16);
+            }
         }
     } else {
         for (int r = 0; r < CB_ROWS; r++) {
-            vstore16(out[r][0], 0, y + index + r * (long)n);
-            vstore16(out[r][1], 1, y + index + r * (long)n);
+            for (int c = 0; c < CB_PIECES; c++) {
+                vstore16(out[r][c], c, y + index + r * (long)n);
+            }
         }
     }
 }
@@ -108,7 +117,7 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
           int k, long lda, long ldb, long b_panel, int safe, int block, int chunk, int first_chunk,
           int accumulate CB_EPILOGUE_PARAMS)
 {
-    int row_tiles = (m + CB_ROWS - 1) / CB_ROWS, panels = (n + 31) / 32;
+    int row_tiles = (m + CB_ROWS - 1) / CB_ROWS, panels = (n + PANEL - 1) / PANEL;
     int id = get_global_id(0);
     int tile = id % row_tiles, first_panel = id / row_tiles * block;
     int last_panel = min(panels, first_panel + block);
@@ -129,13 +138,14 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
 #endif
     for (int q = first_panel; q < last_panel; q++) {
         const __global float *bp = b + b0 + q * b_panel;
-        int columns = min(32, n - q * 32);
+        int column = q * PANEL, columns = min(PANEL, n - column);
         int limit = q == panels - 1 ? safe : k;
         for (int begin = k_begin; begin < k_end; begin += chunk) {
             int end = min(k_end, begin + chunk), wide_end = min(end, max(begin, limit));
-            float16 out[CB_ROWS][2];
+            float16 out[CB_ROWS][CB_PIECES];
+#if CB_PIECES > 1
             if (columns > 16) {
-                float16 sum[CB_ROWS][2];
+                float16 sum[CB_ROWS][CB_PIECES];
 #pragma unroll
                 for (int r = 0; r < CB_ROWS; r++) {
                     sum[r][0] = sum[r][1] = 0.0f;
@@ -155,7 +165,9 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
                     out[r][0] = sum[r][0];
                     out[r][1] = sum[r][1];
                 }
-            } else {
+            } else
+#endif
+            {
                 float16 sum[CB_ROWS];
 #pragma unroll
                 for (int r = 0; r < CB_ROWS; r++) {
@@ -172,15 +184,17 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
 #pragma unroll
                 for (int r = 0; r < CB_ROWS; r++) {
                     out[r][0] = sum[r];
-                    out[r][1] = 0.0f;
+                    for (int c = 1; c < CB_PIECES; c++) {
+                        out[r][c] = 0.0f;
+                    }
                 }
             }
             for (int p = wide_end; p < end; p++) {
-                float16 b_low = load_some(bp + p * ldb, columns), b_high = load_some(bp + p * ldb + 16, columns - 16);
-                for (int r = 0; r < CB_ROWS; r++) {
-                    float16 av = (float16)(A_AT(r, p));
-                    out[r][0] = CB_FMA(av, b_low, out[r][0]);
-                    out[r][1] = CB_FMA(av, b_high, out[r][1]);
+                for (int c = 0; c < CB_PIECES; c++) {
+                    float16 piece = load_some(bp + p * ldb + c * 16, columns - c * 16);
+                    for (int r = 0; r < CB_ROWS; r++) {
+                        out[r][c] = CB_FMA((float16)(A_AT(r, p)), piece, out[r][c]);
+                    }
                 }
             }
 #ifdef CB_SPLIT
@@ -188,15 +202,15 @@ gemm_tile(__global float *y, const __global float *a, const __global float *b, l
 #else
             int add = begin > 0 || accumulate, last = end == k_end;
 #endif
-            if (columns == 32 && new_row == row && rows == CB_ROWS) {
-                store_tile(y, y0 + (long)row * n + q * 32, n, out, q * 32, add, last CB_EPILOGUE_ARGS);
+            if (columns == PANEL && new_row == row && rows == CB_ROWS) {
+                store_tile(y, y0 + (long)row * n + column, n, out, column, add, last CB_EPILOGUE_ARGS);
                 continue;
             }
             for (int r = new_row - row; r < rows; r++) {
-                long index = y0 + (long)(row + r) * n + q * 32;
-                store_piece(y, index, out[r][0], q * 32, columns, add, last CB_EPILOGUE_ARGS);
-                if (columns > 16) {
-                    store_piece(y, index + 16, out[r][1], q * 32 + 16, columns - 16, add, last CB_EPILOGUE_ARGS);
+                long index = y0 + (long)(row + r) * n + column;
+                for (int c = 0; c < CB_PIECES && columns > c * 16; c++) {
+                    store_piece(y, index + c * 16, out[r][c], column + c * 16, columns - c * 16, add,
+                                last CB_EPILOGUE_ARGS);
                 }
             }
         }

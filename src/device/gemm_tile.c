@@ -5,14 +5,14 @@
 
 #include "device/internal.h"
 
-#define PANEL 32 /* columns of a panel of b */
-#define ROWS 12  /* rows of the largest tile, and of a packed panel of a */
+#define ROWS 12 /* rows of the largest tile, and of a packed panel of a */
 #define PARTS_BYTES ((uint64_t)64 << 20)    /* of partial sums kept apart at a time */
 #define A_PACKED_BYTES ((uint64_t)64 << 20) /* above this a is read where it lies */
 
 enum a_form { A_ROWS = 0, A_COLUMNS = 1, A_PACKED = 2 };
 
 struct plan {
+    int64_t panel;            /* columns of a tile, and of a panel of b: 32 with AVX-512, else 16 */
     enum a_form a_form;
     bool b_packed;
     int64_t rows;             /* of a tile */
@@ -28,19 +28,20 @@ static int64_t ceil_div(int64_t a, int64_t b)
 }
 
 /* The tile height that wastes least. */
-static int64_t tile_rows(int64_t m)
+static int64_t tile_rows(int64_t m, bool is_wide)
 {
     static const struct {
         int64_t rows;
-        double cost; /* of a row, against 12: lower tiles read b more often for each sum */
-    } tiles[] = {{ROWS, 1.0}, {8, 1.1}, {4, 1.4}, {1, 3.5}};
+        double cost; /* of a row, against the highest: lower tiles read b more often for each sum */
+    } wide[] = {{ROWS, 1.0}, {8, 1.1}, {4, 1.4}, {1, 3.5}}, narrow[] = {{6, 1.0}, {4, 1.2}, {2, 1.7}, {1, 3.0}};
     int64_t best = 1;
     double least = 0.0;
-    for (size_t i = 0; i < sizeof(tiles) / sizeof(tiles[0]); i++) {
-        double cost = (double)(ceil_div(m, tiles[i].rows) * tiles[i].rows) * tiles[i].cost;
-        if (tiles[i].rows <= m && (least == 0.0 || cost < least)) {
+    for (size_t i = 0; i < 4; i++) {
+        int64_t rows = is_wide ? wide[i].rows : narrow[i].rows;
+        double cost = (double)(ceil_div(m, rows) * rows) * (is_wide ? wide[i].cost : narrow[i].cost);
+        if (rows <= m && (least == 0.0 || cost < least)) {
             least = cost;
-            best = tiles[i].rows;
+            best = rows;
         }
     }
     return best;
@@ -52,7 +53,7 @@ static enum a_form a_form(const struct cb_gemm *g, const struct plan *plan)
 {
     int64_t stride = g->a_transposed ? g->m : g->k;
     uint64_t bytes = (uint64_t)(ceil_div(g->m, ROWS) * ROWS * g->k) * sizeof(float);
-    if (stride % 1024 == 0 && g->n >= 8 * PANEL && plan->rows == ROWS && bytes <= A_PACKED_BYTES) {
+    if (stride % 1024 == 0 && g->n >= 256 && plan->rows == ROWS && bytes <= A_PACKED_BYTES) {
         return A_PACKED;
     }
     return g->a_transposed ? A_COLUMNS : A_ROWS;
@@ -62,22 +63,23 @@ static struct plan make_plan(const struct cb_device *device, const struct cb_gem
 {
     struct plan plan = {0};
     int64_t units = device->info.compute_units;
-    plan.rows = tile_rows(g->m);
+    plan.panel = device->tile_panel;
+    plan.rows = tile_rows(g->m, plan.panel == 32);
     plan.chunk = cb__gemm_chunk(g->k);
     plan.chunks = ceil_div(g->k, plan.chunk);
 
-    /* b is read 32 columns at a time where it lies; copied when they lie apart, or are read again many times. */
-    plan.b_packed = g->b_transposed || (g->m >= 8 * ROWS && g->k >= 64 && g->n > PANEL);
+    /* b is read a panel's columns at a time where it lies; copied when they lie apart, or are read again many times. */
+    plan.b_packed = g->b_transposed || (g->m >= 8 * ROWS && g->k >= 64 && g->n > plan.panel);
     plan.a_form = a_form(g, &plan);
 
     /* Too few tiles for the cores, or panels too long for the cache: chunks of k become work of their own. */
-    int64_t tiles = ceil_div(g->m, plan.rows) * ceil_div(g->n, PANEL);
+    int64_t tiles = ceil_div(g->m, plan.rows) * ceil_div(g->n, plan.panel);
     if (plan.chunks > 1 && (tiles < 4 * units || g->k > 8192)) {
         int64_t fitting = (int64_t)(PARTS_BYTES / sizeof(float)) / (g->m * g->n);
         plan.split = fitting < 1 ? 1 : fitting < plan.chunks ? fitting : plan.chunks;
     }
     plan.b0 = plan.a0 + (plan.a_form == A_PACKED ? ceil_div(g->m, ROWS) * ROWS * g->k : 0);
-    plan.parts0 = plan.b0 + (plan.b_packed ? ceil_div(g->n, PANEL) * PANEL * g->k : 0);
+    plan.parts0 = plan.b0 + (plan.b_packed ? ceil_div(g->n, plan.panel) * plan.panel * g->k : 0);
     plan.space = plan.parts0 + plan.split * g->m * g->n;
     return plan;
 }
@@ -101,7 +103,7 @@ static enum cb_status pack(struct cb_device *device, const struct cb_tensor *spa
                            int64_t width, struct cb_diag *diag)
 {
     struct cb_kernel *kernel = NULL;
-    CB_TRY(cb__gemm_kernel(device, NULL, "core/gemm_pack", width == ROWS ? "-DCB_WIDTH=12" : "-DCB_WIDTH=32",
+    CB_TRY(cb__gemm_kernel(device, NULL, "core/gemm_pack", width == ROWS ? "-DCB_WIDTH=12" : width == 16 ? "-DCB_WIDTH=16" : "-DCB_WIDTH=32",
                            lines_are_rows ? "gemm_pack_rows" : "gemm_pack_columns", &kernel, diag));
     const struct cb_arg args[] = {
         CB_A_TENSOR(space), CB_A_TENSOR(from), CB_A_I64(to0), CB_A_I64(from0),
@@ -116,8 +118,8 @@ static enum cb_status pack(struct cb_device *device, const struct cb_tensor *spa
 static int64_t panel_block(const struct cb_device *device, const struct plan *plan, const struct cb_gemm *g)
 {
     int64_t length = plan->split > 0 ? plan->chunk : g->k;
-    int64_t panels = ceil_div(g->n, PANEL), tiles = ceil_div(g->m, plan->rows);
-    int64_t fitting = (int64_t)(device->facts.l2_bytes / 2) / (PANEL * length * (int64_t)sizeof(float));
+    int64_t panels = ceil_div(g->n, plan->panel), tiles = ceil_div(g->m, plan->rows);
+    int64_t fitting = (int64_t)(device->facts.l2_bytes / 2) / (plan->panel * length * (int64_t)sizeof(float));
     int64_t spare = tiles * panels * (plan->split > 0 ? plan->split : 1) / (8 * (int64_t)device->info.compute_units);
     int64_t block = fitting < spare ? fitting : spare;
     block = block < 1 ? 1 : block > panels ? panels : block;
@@ -127,8 +129,8 @@ static int64_t panel_block(const struct cb_device *device, const struct plan *pl
 /* Rows of b from which 32-wide reads in its last panel would leave the matrix. */
 static int64_t safe_rows(const struct plan *plan, const struct cb_gemm *g)
 {
-    int64_t columns = g->n - (ceil_div(g->n, PANEL) - 1) * PANEL;
-    int64_t overrun = (columns > PANEL / 2 ? PANEL : PANEL / 2) - columns;
+    int64_t columns = g->n - (ceil_div(g->n, plan->panel) - 1) * plan->panel;
+    int64_t overrun = (columns > 16 ? plan->panel : 16) - columns;
     int64_t safe = g->k - ceil_div(overrun, g->n);
     return plan->b_packed ? g->k : safe < 0 ? 0 : safe;
 }
@@ -141,8 +143,8 @@ static enum cb_status multiply(struct cb_device *device, const struct cb_gemm *g
     char defines[64];
     bool is_split = plan->split > 0;
     struct cb_kernel *kernel = NULL;
-    snprintf(defines, sizeof(defines), "-DCB_ROWS=%d -DCB_A=%d%s", (int)plan->rows, (int)plan->a_form,
-             is_split ? " -DCB_SPLIT" : "");
+    snprintf(defines, sizeof(defines), "-DCB_ROWS=%d -DCB_PIECES=%d -DCB_A=%d%s", (int)plan->rows,
+             (int)plan->panel / 16, (int)plan->a_form, is_split ? " -DCB_SPLIT" : "");
     if (is_split) {
         epilogue = &none;
     }
@@ -160,15 +162,15 @@ static enum cb_status multiply(struct cb_device *device, const struct cb_gemm *g
         CB_A_I32(g->n),
         CB_A_I32(g->k),
         CB_A_I64(g->a_transposed ? g->m : g->k),
-        CB_A_I64(plan->b_packed ? PANEL : g->n),
-        CB_A_I64(plan->b_packed ? PANEL * g->k : PANEL),
+        CB_A_I64(plan->b_packed ? plan->panel : g->n),
+        CB_A_I64(plan->b_packed ? plan->panel * g->k : plan->panel),
         CB_A_I32(safe_rows(plan, g)),
         CB_A_I32(block),
         CB_A_I32(plan->chunk),
         CB_A_I32(first_chunk),
         CB_A_I32(g->accumulate != 0),
     };
-    uint64_t items = (uint64_t)(ceil_div(ceil_div(g->n, PANEL), block) * ceil_div(g->m, plan->rows));
+    uint64_t items = (uint64_t)(ceil_div(ceil_div(g->n, plan->panel), block) * ceil_div(g->m, plan->rows));
     struct cb_grid grid = {{items, is_split ? (uint64_t)chunk_count : 1, 1}, {1, 1, 1}};
     return cb__gemm_launch(device, kernel, &grid, args, sizeof(args) / sizeof(args[0]), epilogue->args, epilogue->count,
                            diag);
@@ -201,7 +203,7 @@ enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *g, 
         CB_TRY(pack(device, &space, plan.a0, g->a, g->a_offset, g->m, g->k, g->a_transposed == 0, ROWS, diag));
     }
     if (plan.b_packed) {
-        CB_TRY(pack(device, &space, plan.b0, g->b, g->b_offset, g->n, g->k, g->b_transposed != 0, PANEL, diag));
+        CB_TRY(pack(device, &space, plan.b0, g->b, g->b_offset, g->n, g->k, g->b_transposed != 0, plan.panel, diag));
     }
     if (plan.split == 0) {
         return multiply(device, g, &plan, &space, 0, plan.chunks, epilogue, diag);

@@ -58,6 +58,7 @@ struct cb_device {
     const char *key;
     const char *tile_reason; /* why CB_CAP_TILE is set or not, a sentence without full stop */
     bool fast_fma;           /* fma() is one instruction */
+    int32_t tile_panel;      /* columns of a register tile: 32 for 32 registers of 16 floats, else 16 */
     char *kernel_cache;      /* folder of binaries, NULL when there is none */
     uint64_t memory_limit;   /* bytes that Cambium may allocate here */
     uint64_t bytes_now, bytes_peak;

@@ -2,7 +2,7 @@
  *
  * Environment: CAMBIUM_DEVICE (which one), CAMBIUM_CAPS (for tests: the form of kernels to use instead of what the device
  * is found to have, a list of tile, group, subgroup, fp16, plain), CAMBIUM_MEMORY (bytes that may be allocated, with K, M
- * or G behind the number), CAMBIUM_PROFILE (time by kernel). */
+ * or G behind the number), CAMBIUM_PROFILE (time by kernel), CAMBIUM_TILE (below). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +38,21 @@ static bool has_fast_fma(const struct cb_device *device)
     return !device->info.is_cpu || __builtin_cpu_supports("fma");
 #else
     return true;
+#endif
+}
+
+/* The register file of this machine's processor decides the tile's shape; no OpenCL query tells it. CAMBIUM_TILE (16 or
+ * 32) replaces it, for tests. */
+static int32_t find_tile_panel(void)
+{
+    const char *text = getenv("CAMBIUM_TILE");
+    if (text && (strcmp(text, "16") == 0 || strcmp(text, "32") == 0)) {
+        return (int32_t)strtol(text, NULL, 10);
+    }
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_cpu_supports("avx512f") ? 32 : 16;
+#else
+    return 16;
 #endif
 }
 
@@ -174,6 +189,7 @@ enum cb_status cb__device_open_candidate(const struct cb__candidate *candidate, 
     device->profiling = profile && profile[0] && strcmp(profile, "0") != 0;
     read_facts(device);
     device->fast_fma = has_fast_fma(device);
+    device->tile_panel = find_tile_panel();
     set_caps(device, device->info.caps & ~(uint32_t)CB_CAP_TILE);
 
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)candidate->platform, 0};

@@ -84,10 +84,10 @@ static inline void formula_set_param(struct cb_param *param, bool is_output_laye
     param->source = CB_PARAM_LOADED;
 }
 
-/* Pictures [N,H,W,C], values in [-2, 2). */
-static inline void formula_pictures(float *x, int64_t n, int64_t h, int64_t w, int64_t c)
+/* Pictures [N,H,W,C] of that name, values in [-2, 2). */
+static inline void formula_pictures(float *x, const char *name, int64_t n, int64_t h, int64_t w, int64_t c)
 {
-    uint64_t key = formula_key("", "x");
+    uint64_t key = formula_key("", name);
     for (int64_t i = 0; i < n * h * w * c; i++) {
         int64_t channel = i % c, column = i / c % w, row = i / (c * w) % h, picture = i / (c * w * h);
         uint64_t index = (uint64_t)(((picture * c + channel) * h + row) * w + column);

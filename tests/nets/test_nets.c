@@ -139,7 +139,7 @@ static void open_subject(struct subject *s, const char *name)
     s->labels = malloc((size_t)s->batch * sizeof(int32_t));
     assert_non_null(s->pictures);
     assert_non_null(s->labels);
-    formula_pictures(s->pictures, s->batch, h, w, x->dims[3]);
+    formula_pictures(s->pictures, get(reference, "pictures")->text, s->batch, h, w, x->dims[3]);
     for (int64_t n = 0; n < s->batch; n++) {
         s->labels[n] = (int32_t)number_at(get(reference, "labels"), (size_t)n);
     }
