@@ -140,7 +140,11 @@ static enum cb_status save_in(struct cb_arena *arena, const char *folder, const 
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     char *from = realpath(task->folder, NULL);
-    struct cb_model_extra extra = {.task = resolved, .task_folder = from != NULL ? cb_arena_strdup(arena, from) : NULL, .results = results,
+    /* Neither the clock nor the run's name goes into the model: two runs of one seed are the same file. */
+    struct cb_result timeless = *result;
+    timeless.seconds = timeless.fit.seconds = 0;
+    struct cb_value *lasting = cb_result_to_value(arena, &timeless, NULL);
+    struct cb_model_extra extra = {.task = resolved, .task_folder = from != NULL ? cb_arena_strdup(arena, from) : NULL, .results = lasting,
                                    .head_only = task->config.save == CB_SAVE_HEAD};
     free(from);
     CB_TRY(cb_model_save(result->model, &extra, path, diag));
