@@ -56,7 +56,8 @@ struct splitting {
     struct cb_arena *arena;
     const struct cb_dataset *dataset;
     struct choice choices[ROLE_COUNT];
-    uint8_t *taken; /* per sample: role + 1, or 0 */
+    uint8_t *taken;   /* per sample: role + 1, or 0 */
+    int64_t *totals;  /* per class: samples that random choices begin with; fractions are of these */
     struct cb_diag *diag;
 };
 
@@ -237,13 +238,17 @@ static enum cb_status take_files(struct splitting *s, enum role role)
     uint32_t count = s->dataset->private_->main_count, used = 0;
     CB_TRY(cb_file_read(s->arena, path, 64u << 20, &text, &bytes, &c->value->at, s->diag));
     struct name_entry *names = CB_NEW_ARRAY(s->arena, struct name_entry, count + 1);
+    size_t root_length = root != NULL ? strlen(root) : 0;
     if (names == NULL) {
         return cb_fail(s->diag, CB_MEMORY, NULL, "out of memory");
     }
+    while (root_length > 0 && root[root_length - 1] == '/') {
+        root[--root_length] = '\0';
+    }
     for (uint32_t i = 0; i < count; i++) {
         const char *name = cb_dataset_path(s->dataset, i);
-        if (name != NULL && root != NULL && cb_starts_with(name, root) && name[strlen(root)] == '/') {
-            name += strlen(root) + 1;
+        if (name != NULL && root != NULL && cb_starts_with(name, root) && name[root_length] == '/') {
+            name += root_length + strspn(name + root_length, "/");
         }
         if (name != NULL) {
             names[used++] = (struct name_entry){cb_arena_strdup(s->arena, name), i};
@@ -322,7 +327,8 @@ static enum cb_status wanted_of(struct splitting *s, enum role role, int64_t *wa
     }
     for (uint32_t k = 0; k < classes; k++) {
         if (c->kind == CHOICE_FRACTION) {
-            wanted[k] = (int64_t)floor((double)wanted[k] * c->fraction + 0.5);
+            int64_t share = (int64_t)floor((double)s->totals[k] * c->fraction + 0.5);
+            wanted[k] = share < wanted[k] ? share : wanted[k];
             continue;
         }
         if (wanted[k] < c->number) {
@@ -414,7 +420,8 @@ enum cb_status cb_split_make(struct cb_arena *arena, const struct cb_dataset *da
     struct splitting s = {.arena = arena, .dataset = dataset, .diag = diag};
     struct cb_split split = {0};
     s.taken = CB_NEW_ARRAY(arena, uint8_t, dataset->count + 1);
-    if (s.taken == NULL) {
+    s.totals = CB_NEW_ARRAY(arena, int64_t, class_count_of(dataset) + 1);
+    if (s.taken == NULL || s.totals == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     for (int role = 0; role < ROLE_COUNT; role++) {
@@ -422,6 +429,9 @@ enum cb_status cb_split_make(struct cb_arena *arena, const struct cb_dataset *da
     }
     CB_TRY(fill_defaults(&s));
     for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; pass == 1 && i < dataset->private_->main_count; i++) {
+            s.totals[class_of(dataset, i)] += is_free(&s, i);
+        }
         for (int role = 0; role < ROLE_COUNT; role++) {
             if (is_fixed(s.choices[role].kind) == (pass == 0)) {
                 CB_TRY(take(&s, (enum role)role));

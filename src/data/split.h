@@ -1,7 +1,7 @@
 /* split.h: which samples train, which test, which validate.
  *
  * `train:`, `test:`, `validation:` of `data:` are each a choice or a source of its own. Choices:
- *   {per_class: 10}   that many of each class            {fraction: 0.2}   of each class, largest remainders
+ *   {per_class: 10}   that many of each class            {fraction: 0.2}   of each class, rounded
  *   {split: train}    the folder's own part              {files: list.txt} names, one a line, relative to the images
  *   {folds: 5}        (test) cross-validation            rest              what no other choice took
  *   none              (test, validation) nothing
