@@ -21,6 +21,7 @@ struct walk {
     uint32_t path_room;
     uint32_t counts[KIND_COUNT];
     const char *examples[KIND_COUNT];
+    const char *of_others; /* a class folder that holds texts or sounds, but no picture */
 };
 
 static enum kind kind_of(const char *name)
@@ -132,7 +133,9 @@ static enum cb_status walk_classes(struct walk *walk, const char *folder, char *
         uint32_t before = walk->draft->count, sounds = walk->counts[KIND_SOUND], texts = walk->counts[KIND_TEXT];
         CB_TRY(walk_class(walk, cb_path_join(walk->draft->arena, folder, names[i]), names[i], part, 0));
         bool is_other_data = walk->counts[KIND_SOUND] > sounds || walk->counts[KIND_TEXT] > texts;
-        if (walk->draft->count == before && !is_other_data) {
+        if (walk->draft->count == before && is_other_data) {
+            walk->of_others = cb_path_join(walk->draft->arena, folder, names[i]);
+        } else if (walk->draft->count == before) {
             status = cb_fail(walk->diag, CB_INVALID, walk->at, "the class folder `%s/%s` has no pictures", folder,
                              names[i]);
         }
@@ -256,6 +259,9 @@ enum cb_status cb__folder_read(const struct cb__spec *spec, const char *path, co
     }
     if (draft->count == 0) {
         return explain_nothing(&walk, path, all_loose);
+    }
+    if (walk.of_others) {
+        return cb_fail(diag, CB_INVALID, at, "the class folder `%s` has no pictures", walk.of_others);
     }
     mention_others(&walk, path, all_loose);
     draft->source = cb__files_source(draft->arena, path, walk.paths);
