@@ -185,6 +185,7 @@ struct cb_device_facts {
     uint64_t local_bytes;
     uint64_t max_work_group;
     uint64_t l2_bytes; /* per core on CPU-class devices; an estimate elsewhere */
+    uint32_t tile_rows, tile_columns; /* CB_CAP_TILE: floats of a register tile, 12 x 32 or 6 x 16 */
 };
 
 struct cb_host {

@@ -190,6 +190,8 @@ enum cb_status cb__device_open_candidate(const struct cb__candidate *candidate, 
     read_facts(device);
     device->fast_fma = has_fast_fma(device);
     device->tile_panel = find_tile_panel();
+    device->facts.tile_rows = device->tile_panel == 32 ? 12 : 6;
+    device->facts.tile_columns = (uint32_t)device->tile_panel;
     set_caps(device, device->info.caps & ~(uint32_t)CB_CAP_TILE);
 
     cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)candidate->platform, 0};

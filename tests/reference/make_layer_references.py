@@ -602,6 +602,8 @@ def conv2d():
     for name, shape, k, o, c in (
             ("vectors and tails", (2, 15, 14, 19), 37, {"kernel": 3, "padding": 1}, 19),
             ("3x3, 64 channels", (2, 14, 14, 64), 64, {"kernel": 3, "padding": 1}, 64),
+            ("3x3, 48 to 16, uneven padding", (3, 9, 11, 48), 16, {"kernel": 3, "padding": [0, 1, 2, 1]}, 48),
+            ("3x3, 16 to 80, no padding", (1, 6, 7, 16), 80, {"kernel": 3}, 16),
             ("1x1, 96 to 33", (2, 9, 9, 96), 33, {"kernel": 1}, 96),
             ("stem", (2, 21, 21, 3), 32, {"kernel": 7, "stride": 2, "padding": 3}, 3),
             ("depthwise 5x5, 72 channels", (2, 13, 13, 72), 72, {"kernel": 5, "groups": "depthwise", "padding": 2}, 1)):
