@@ -58,6 +58,8 @@ void cb_cli_print_json(const struct cb_value *value);
 
 /* Opens --device and says which it is in one line. */
 enum cb_status cb_cli_open_device(struct cb_cli *cli, struct cb_device **out);
+/* Closes it (NULL: nothing); with CAMBIUM_PROFILE set, prints the time by kernel to stderr. */
+void cb_cli_close_device(struct cb_device *device);
 
 /* progress.c: a watch that draws one line with time left on a terminal, is quiet otherwise, and stops on Ctrl-C. */
 struct cb_progress_line;

@@ -202,7 +202,7 @@ static int run(struct cb_cli *cli)
         printf("%-26s %8.3f\n", "always the commonest class", entries[0].baseline);
         print_differences(entries, count);
     }
-    cb_device_close(device);
+    cb_cli_close_device(device);
     cb_task_destroy(task);
     return cb_cli_finish(cli, status);
 }

@@ -119,7 +119,7 @@ static enum cb_status show(struct cb_cli *cli, struct cb_model *model)
     }
     cb_plan_destroy(plan);
     cb_engine_destroy(engine);
-    cb_device_close(device);
+    cb_cli_close_device(device);
     return status;
 }
 

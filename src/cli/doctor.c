@@ -42,7 +42,7 @@ static int run(struct cb_cli *cli)
             printf("the device is sound\n");
         }
     }
-    cb_device_close(device);
+    cb_cli_close_device(device);
     if (status == CB_OK && failed > 0) {
         cb_cli_flush(cli);
         return 1;

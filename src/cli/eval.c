@@ -198,7 +198,7 @@ static enum cb_status evaluate(struct evaluation *e, const char *run)
         status = e->dataset->target == CB_TARGET_VALUES ? judge_values(e, rows) : judge_classes(e, rows);
     }
     cb_engine_destroy(engine);
-    cb_device_close(device);
+    cb_cli_close_device(device);
     free(rows);
     return status;
 }

@@ -161,7 +161,7 @@ static int run(struct cb_cli *cli)
     }
     free(e.values);
     cb_engine_destroy(e.engine);
-    cb_device_close(device);
+    cb_cli_close_device(device);
     cb_cli_close_model(&opened);
     return cb_cli_finish(cli, status);
 }

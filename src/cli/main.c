@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 
@@ -223,6 +224,17 @@ enum cb_status cb_cli_open_device(struct cb_cli *cli, struct cb_device **out)
                 cb_format_bytes(info->global_bytes, memory));
     }
     return CB_OK;
+}
+
+void cb_cli_close_device(struct cb_device *device)
+{
+    if (device != NULL && getenv("CAMBIUM_PROFILE") != NULL) {
+        struct cb_text text = {0};
+        cb_device_profile_report(device, &text);
+        fprintf(stderr, "%s", text.data != NULL ? text.data : "");
+        cb_text_free(&text);
+    }
+    cb_device_close(device);
 }
 
 /* ---- main ------------------------------------------------------------------------------------------------------------- */

@@ -181,7 +181,7 @@ static int run(struct cb_cli *cli)
         status = predict(&p, files, count);
     }
     cb_engine_destroy(p.engine);
-    cb_device_close(device);
+    cb_cli_close_device(device);
     cb_cli_close_model(&opened);
     return cb_cli_finish(cli, status);
 }

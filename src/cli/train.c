@@ -97,7 +97,7 @@ static int run(struct cb_cli *cli)
     if (status == CB_OK) {
         status = train(cli, task, job, &device);
     }
-    cb_device_close(device);
+    cb_cli_close_device(device);
     cb_job_close(job);
     cb_task_destroy(task);
     return cb_cli_finish(cli, status);
