@@ -193,7 +193,13 @@ static enum cb_status evaluate(struct evaluation *e, const char *run)
         status = cb_engine_scores(engine, e->samples, e->count, rows, cli->diag);
     }
     cb_cli_clear_progress(cli);
+    uint32_t *readable = cb_arena_copy(cli->arena, e->samples, (e->count + 1) * sizeof(*readable));
+    if (status == CB_OK && readable == NULL) {
+        status = CB_MEMORY;
+    }
     if (status == CB_OK) {
+        e->count = cb_dataset_keep_readable(e->dataset, readable, e->count, rows, e->model->outputs * sizeof(float));
+        e->samples = readable;
         cb_model_link(e->model, rows, e->count);
         status = e->dataset->target == CB_TARGET_VALUES ? judge_values(e, rows) : judge_classes(e, rows);
     }

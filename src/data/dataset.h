@@ -106,6 +106,10 @@ void cb_dataset_set_cache(struct cb_dataset *dataset, uint64_t bytes);
 /* Found to be unreadable so far; with bad_files: skip. */
 bool cb_dataset_is_bad(const struct cb_dataset *dataset, uint32_t sample);
 uint32_t cb_dataset_bad_count(const struct cb_dataset *dataset);
+/* Closes the gaps that unreadable samples leave in a list, and in rows of `row_bytes` that go with it (NULL: none);
+ * returns how many are left. */
+uint32_t cb_dataset_keep_readable(const struct cb_dataset *dataset, uint32_t *samples, uint32_t count, void *rows,
+                                  size_t row_bytes);
 
 /* Reads one sample's field 0..field_count-1 to `out[field]` (field.bytes each). Thread-safe with distinct `diag`s. Fails
  * with the file's name whatever `bad_files` says. */

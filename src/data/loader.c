@@ -1,6 +1,6 @@
 /* loader.c: batches read ahead by threads into a ring of slots. See loader.h.
  *
- * Position p of the order belongs to batch p / size, which has slot (p / size) % ahead. A worker takes the next position,
+ * The order is cut into steps (or is one), each step into batches; batch b has slot b % ahead. A worker takes the next position,
  * waits until its batch is within the ring, reads, and counts it as done; the consumer waits until all of the batch's
  * positions are done. */
 #include "data/loader.h"
@@ -27,6 +27,8 @@ struct cb_loader {
     struct cb_dataset *dataset;
     uint32_t *order;
     uint32_t count, size, ahead;
+    uint32_t step, batches_in_step;
+    bool has_steps; /* asked for */
     struct slot *slots;
     struct cb_batch batch;
     pthread_mutex_t lock;
@@ -37,6 +39,25 @@ struct cb_loader {
     uint32_t next_batch;    /* the one that the consumer waits for */
     bool stops;
 };
+
+/* The batch of a position, and its place there. */
+static uint32_t batch_of(const struct cb_loader *l, uint32_t position, uint32_t *out_place)
+{
+    uint32_t within = position % l->step;
+    *out_place = within % l->size;
+    return position / l->step * l->batches_in_step + within / l->size;
+}
+
+/* The first position of a batch, and how many it has; 0 behind the last. */
+static uint32_t positions_of(const struct cb_loader *l, uint32_t batch, uint32_t *out_first)
+{
+    uint64_t step = (uint64_t)(batch / l->batches_in_step) * l->step;
+    uint64_t first = step + (uint64_t)(batch % l->batches_in_step) * l->size, end = first + l->size;
+    end = end < step + l->step ? end : step + l->step;
+    end = end < l->count ? end : l->count;
+    *out_first = (uint32_t)first;
+    return first < end ? (uint32_t)(end - first) : 0;
+}
 
 static void read_position(struct cb_loader *l, struct slot *slot, uint32_t place, uint32_t sample)
 {
@@ -53,7 +74,8 @@ static void read_position(struct cb_loader *l, struct slot *slot, uint32_t place
         memcpy(slot->values + (size_t)place * d->value_count, d->values + (size_t)sample * d->value_count,
                d->value_count * sizeof(float));
     }
-    slot->failed[place] = cb_dataset_read(l->dataset, sample, out, NULL) != CB_OK;
+    bool is_bad = d->private_->skips_bad && cb_dataset_is_bad(d, sample); /* it need not be tried again */
+    slot->failed[place] = is_bad || cb_dataset_read(l->dataset, sample, out, NULL) != CB_OK;
 }
 
 static void *work(void *context)
@@ -61,7 +83,7 @@ static void *work(void *context)
     struct cb_loader *l = context;
     pthread_mutex_lock(&l->lock);
     while (!l->stops && l->next_position < l->count) {
-        uint32_t position = l->next_position, batch = position / l->size;
+        uint32_t position = l->next_position, place, batch = batch_of(l, position, &place);
         if (batch >= l->next_batch + l->ahead) {
             pthread_cond_wait(&l->changed, &l->lock);
             continue;
@@ -69,7 +91,7 @@ static void *work(void *context)
         l->next_position++;
         struct slot *slot = &l->slots[batch % l->ahead];
         pthread_mutex_unlock(&l->lock);
-        read_position(l, slot, position % l->size, l->order[position]);
+        read_position(l, slot, place, l->order[position]);
         pthread_mutex_lock(&l->lock);
         slot->done++;
         pthread_cond_broadcast(&l->changed);
@@ -110,6 +132,10 @@ enum cb_status cb_loader_create(struct cb_dataset *dataset, const uint32_t *orde
     l->dataset = dataset;
     l->size = options->batch > 0 ? options->batch : 1;
     l->size = l->size < count || count == 0 ? l->size : count;
+    l->has_steps = options->step > 0;
+    l->step = options->step > 0 ? options->step : count > 0 ? count : 1;
+    l->size = l->size < l->step ? l->size : l->step;
+    l->batches_in_step = (l->step + l->size - 1) / l->size;
     l->ahead = options->ahead > 0 ? options->ahead : 3;
     l->count = options->drop_last ? count / l->size * l->size : count;
     l->order = malloc((count + 1u) * sizeof(*l->order));
@@ -152,6 +178,9 @@ static void move_sample(struct cb_loader *l, struct slot *slot, uint32_t to, uin
 /* A sample that a worker could not read: once more, for its words. */
 static enum cb_status say_failure(struct cb_loader *l, uint32_t sample, struct cb_diag *diag)
 {
+    if (l->dataset->private_->skips_bad && cb_dataset_is_bad(l->dataset, sample)) {
+        return CB_OK; /* named before */
+    }
     struct cb_diag *why = cb_diag_create();
     void *out[16] = {NULL};
     enum cb_status status = why != NULL ? CB_OK : CB_MEMORY;
@@ -206,13 +235,12 @@ enum cb_status cb_loader_next(struct cb_loader *l, const struct cb_batch **out, 
         pthread_mutex_unlock(&l->lock);
         l->batch.fields = NULL;
     }
-    for (;;) {
-        uint32_t first = l->next_batch * l->size;
-        if (first >= l->count) {
+    for (uint32_t taken = 0;;) {
+        uint32_t first, count = positions_of(l, l->next_batch, &first), kept;
+        if (count == 0) {
             *out = NULL;
             return CB_OK;
         }
-        uint32_t count = l->count - first < l->size ? l->count - first : l->size, kept;
         struct slot *slot = &l->slots[l->next_batch % l->ahead];
         pthread_mutex_lock(&l->lock);
         while (slot->done < count) {
@@ -220,14 +248,17 @@ enum cb_status cb_loader_next(struct cb_loader *l, const struct cb_batch **out, 
         }
         pthread_mutex_unlock(&l->lock);
         CB_TRY(compact(l, slot, count, &kept, diag));
-        l->batch = (struct cb_batch){.count = kept, .field_count = l->dataset->field_count, .fields = slot->fields,
-                                     .samples = slot->samples,
+        taken += count;
+        l->batch = (struct cb_batch){.count = kept, .taken = taken, .field_count = l->dataset->field_count,
+                                     .fields = slot->fields, .samples = slot->samples,
                                      .labels = l->dataset->labels != NULL ? slot->labels : NULL,
                                      .values = l->dataset->values != NULL ? slot->values : NULL};
-        if (kept > 0) {
+        bool ends_step = l->has_steps && ((first + count) % l->step == 0 || first + count == l->count);
+        if (kept > 0 || ends_step) {
             *out = &l->batch;
             return CB_OK;
         }
+        l->batch.fields = NULL;
         pthread_mutex_lock(&l->lock);
         slot->done = 0;
         l->next_batch++;

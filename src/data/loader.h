@@ -3,7 +3,8 @@
  * Batches come in the order of the given numbers. Work that is ahead is bounded by `ahead` batches. A sample that cannot
  * be read ends the loader with an error that names it, or, with `bad_files: skip`, is named in a warning, counted, and
  * missing from its batch: then batch.count is smaller than asked for, and a batch that lost all its samples is passed
- * over. One thread calls these functions. */
+ * over (where a step ends with it, it is given with a count of 0, so that no step's samples mix with another's). One
+ * thread calls these functions. */
 #ifndef CAMBIUM_DATA_LOADER_H
 #define CAMBIUM_DATA_LOADER_H
 
@@ -13,6 +14,7 @@ struct cb_loader;
 
 struct cb_loader_options {
     uint32_t batch;   /* samples a batch; at least 1 */
+    uint32_t step;    /* above 0: no batch crosses a multiple of so many samples of the order (accumulation) */
     uint32_t ahead;   /* batches read ahead; 0: 3 */
     uint32_t threads; /* 0: one less than there are processors, at most 8, at least 1 */
     bool drop_last;   /* leave out a last batch that is not full */
@@ -21,6 +23,7 @@ struct cb_loader_options {
 /* A batch is the loader's, valid until the next call. Only the first `count` samples of each array mean something. */
 struct cb_batch {
     uint32_t count;
+    uint32_t taken; /* places of the order that it stands for: `count`, and what could not be read since the last batch */
     uint32_t field_count;
     void *const *fields;     /* field_count arrays [count, dims of the dataset's field] of its dtype */
     const uint32_t *samples; /* [count]: numbers in the dataset */

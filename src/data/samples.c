@@ -90,6 +90,22 @@ uint32_t cb_dataset_bad_count(const struct cb_dataset *dataset)
     return atomic_load(&dataset->private_->bad_count);
 }
 
+uint32_t cb_dataset_keep_readable(const struct cb_dataset *dataset, uint32_t *samples, uint32_t count, void *rows,
+                                  size_t row_bytes)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (cb_dataset_is_bad(dataset, samples[i])) {
+            continue;
+        }
+        if (rows && kept != i) {
+            memmove((char *)rows + kept * row_bytes, (char *)rows + i * row_bytes, row_bytes);
+        }
+        samples[kept++] = samples[i];
+    }
+    return kept;
+}
+
 bool cb__sample_mark_bad(struct cb_dataset *dataset, uint32_t sample)
 {
     if (atomic_exchange(&dataset->private_->states[sample], CB__BAD) == CB__BAD) {

@@ -389,11 +389,14 @@ static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *
 static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *plan, uint32_t wire, const uint32_t *samples,
                                          uint32_t count, float *out, struct cb_diag *diag)
 {
-    struct cb_loader *loader;
+    struct cb_loader *loader = NULL;
     struct cb_loader_options options = {.batch = (uint32_t)e->batch};
     size_t row = (size_t)row_of(e->model->net, wire), done = 0;
-    CB_TRY(cb_loader_create(e->dataset, samples, count, &options, &loader, diag));
-    enum cb_status status = CB_OK;
+    float *rows = malloc(row * (size_t)e->batch * sizeof(float));
+    if (rows == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    enum cb_status status = cb_loader_create(e->dataset, samples, count, &options, &loader, diag);
     while (status == CB_OK) {
         const struct cb_batch *batch;
         status = cb_loader_next(loader, &batch, diag);
@@ -405,19 +408,25 @@ static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *pl
         if (status == CB_OK) {
             status = cb_plan_forward(plan, &run, diag);
         }
-        if (status == CB_OK && done + batch->count <= count) {
-            status = read_rows(e, plan, wire, batch->count, out + done * row, diag);
+        if (status == CB_OK) {
+            status = read_rows(e, plan, wire, batch->count, rows, diag);
         }
-        done += batch->count;
+        for (uint32_t i = 0; status == CB_OK && i < batch->count; i++, done++) {
+            while (samples[done] != batch->samples[i]) { /* what could not be read has no row */
+                memset(out + done++ * row, 0, row * sizeof(float));
+            }
+            memcpy(out + done * row, rows + i * row, row * sizeof(float));
+        }
         cb_watch_progress(e->watch, "predictions", done, count);
         if (status == CB_OK && cb_watch_cancelled(e->watch)) {
             status = CB_INTERRUPTED;
         }
     }
-    cb_loader_destroy(loader);
-    if (status == CB_OK && done != count) {
-        return cb_fail(diag, CB_FORMAT, NULL, "%zu of %u samples could not be read", count - done, count);
+    if (status == CB_OK) {
+        memset(out + done * row, 0, (count - done) * row * sizeof(float));
     }
+    free(rows);
+    cb_loader_destroy(loader);
     return status;
 }
 

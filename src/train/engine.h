@@ -77,11 +77,11 @@ void cb_engine_destroy(struct cb_engine *engine); /* accepts NULL */
 enum cb_status cb_engine_cache(struct cb_engine *engine, const uint32_t *samples, uint32_t count, bool all_views,
                                struct cb_diag *diag);
 
-/* Scores [count, outputs] of samples in inference form, from kept features where there are. Samples that cannot be read
- * fail. */
+/* Scores [count, outputs] of samples in inference form, from kept features where there are. A sample that cannot be read
+ * fails, or with `bad_files: skip` has scores that mean nothing: cb_dataset_keep_readable takes them out. */
 enum cb_status cb_engine_scores(struct cb_engine *engine, const uint32_t *samples, uint32_t count, float *out_scores,
                                 struct cb_diag *diag);
-/* Values [count, row] of any wire in inference form, straight from the inputs. */
+/* Values [count, row] of any wire in inference form, straight from the inputs; unreadable samples as above. */
 enum cb_status cb_engine_extract(struct cb_engine *engine, uint32_t wire, const uint32_t *samples, uint32_t count,
                                  float *out, struct cb_diag *diag);
 /* Values of a wire for prepared inputs on the host: `rows` of u8 pictures of the contract's shape, or f32 for tensors. */

@@ -249,7 +249,7 @@ static enum cb_status next_part(struct cb__fit *fit, struct source *s, uint32_t 
             s->values[i * dataset->value_count + k] = dataset->values[(size_t)sample * dataset->value_count + k];
         }
     }
-    *out = (struct cb_batch){.count = n, .samples = s->order + s->at,
+    *out = (struct cb_batch){.count = n, .taken = n, .samples = s->order + s->at,
                              .labels = dataset->labels != NULL ? s->labels : NULL,
                              .values = dataset->values != NULL ? s->values : NULL};
     s->at += n;
@@ -281,22 +281,24 @@ static enum cb_status run_epoch(struct cb__fit *fit, struct source *s)
         uint64_t left = total - fit->progress.position;
         uint64_t in_step = left < (uint64_t)batch ? left : (uint64_t)batch, done = 0;
         struct part sum = {0};
+        bool any = false;
         while (done < in_step) {
             uint64_t limit = in_step - done < (uint64_t)fit->micro ? in_step - done : (uint64_t)fit->micro;
             struct cb_batch part;
             CB_TRY(next_part(fit, s, (uint32_t)limit, &part));
-            if (part.count == 0) {
-                break; /* unreadable samples were passed over */
+            if (part.taken == 0) {
+                break;
             }
-            CB_TRY(run_part(fit, &part, done == 0, &sum));
-            done += part.count;
+            if (part.count > 0) {
+                CB_TRY(run_part(fit, &part, !any, &sum));
+                any = true;
+            }
+            done += part.taken; /* unreadable samples too */
         }
-        if (done == 0) {
-            fit->progress.position = total;
-            break;
+        if (any) {
+            CB_TRY(finish_step(fit, &sum));
         }
-        CB_TRY(finish_step(fit, &sum));
-        fit->progress.position += done;
+        fit->progress.position = done > 0 ? fit->progress.position + done : total;
         if (cb_watch_cancelled(fit->engine->watch)) {
             return CB_INTERRUPTED;
         }
@@ -314,7 +316,7 @@ static enum cb_status open_source(struct cb__fit *fit, const uint32_t *order, st
         s->values = calloc((size_t)fit->micro * (dataset->value_count + 1) + 1, sizeof(*s->values));
         return s->labels != NULL && s->values != NULL ? CB_OK : cb_fail(fit->diag, CB_MEMORY, NULL, "out of memory");
     }
-    struct cb_loader_options options = {.batch = (uint32_t)fit->micro};
+    struct cb_loader_options options = {.batch = (uint32_t)fit->micro, .step = (uint32_t)fit->task->config.batch};
     return s->count > 0 ? cb_loader_create(fit->engine->dataset, s->order, s->count, &options, &s->loader, fit->diag)
                         : CB_OK;
 }
@@ -338,11 +340,15 @@ static enum cb_status validate(struct cb__fit *fit, double *out_loss, double *ou
         return cb_fail(fit->diag, CB_MEMORY, NULL, "out of memory");
     }
     enum cb_status status = cb_engine_scores(e, fit->request->validation, count, scores, fit->diag);
-    double loss = 0, correct = 0;
+    double loss = 0, correct = 0, seen = 0;
     cb_model_link(e->model, scores, count);
     for (uint32_t i = 0; status == CB_OK && i < count; i++) {
         const float *row = scores + (size_t)i * outputs;
         uint32_t sample = fit->request->validation[i];
+        if (cb_dataset_is_bad(dataset, sample)) {
+            continue;
+        }
+        seen++;
         if (dataset->labels != NULL) {
             double p = row[dataset->labels[sample]];
             loss -= log(p > 1e-12 ? p : 1e-12);
@@ -355,8 +361,8 @@ static enum cb_status validate(struct cb__fit *fit, double *out_loss, double *ou
         }
     }
     free(scores);
-    *out_loss = loss / (count > 0 ? count : 1);
-    *out_accuracy = correct / (count > 0 ? count : 1);
+    *out_loss = loss / (seen > 0 ? seen : 1);
+    *out_accuracy = correct / (seen > 0 ? seen : 1);
     return status;
 }
 
@@ -492,8 +498,20 @@ enum cb_status cb_fit(const struct cb_task *task, struct cb_engine *engine, cons
 {
     struct cb__fit fit = {.task = task, .engine = engine, .request = request, .diag = diag,
                           .started = cb_clock_seconds()};
+    struct cb_fit_request readable = *request;
+    uint32_t *kept = malloc(request->train_count * sizeof(*kept) + 1);
     *out = (struct cb_fit_result){0};
-    enum cb_status status = cb_engine_cache(engine, request->train, request->train_count, true, diag);
+    enum cb_status status = kept != NULL ? cb_engine_cache(engine, request->train, request->train_count, true, diag)
+                                         : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    if (status == CB_OK && engine->is_cached) { /* by now each was read; without a cache the loader passes over bad ones */
+        memcpy(kept, request->train, request->train_count * sizeof(*kept));
+        readable.train = kept;
+        readable.train_count = cb_dataset_keep_readable(engine->dataset, kept, request->train_count, NULL, 0);
+        fit.request = request = &readable;
+    }
+    if (status == CB_OK && request->train_count == 0) {
+        status = cb_fail(diag, CB_FORMAT, NULL, "none of the samples to train on can be read");
+    }
     if (status == CB_OK && cb_fit_is_exact(task, engine)) {
         status = cb__fit_head(task, engine, NULL, request->train, request->train_count,
                               task->config.optimizer.kind == CB_OPTIMIZER_LBFGS ? task->config.optimizer.l2 : -1, out,
@@ -524,5 +542,6 @@ enum cb_status cb_fit(const struct cb_task *task, struct cb_engine *engine, cons
     cb_plan_destroy(fit.plan);
     free(fit.segments);
     free(fit.best_params);
+    free(kept);
     return status;
 }

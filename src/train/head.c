@@ -110,14 +110,17 @@ enum cb_status cb__fit_head_first(const struct cb_task *task, struct cb_engine *
     const struct cb_network *net = e->model->net;
     size_t row = (size_t)net->params[net->nodes[e->model->head_dense].params[0]].decl.dims[0];
     float *x = malloc(row * count * sizeof(float) + 1);
+    uint32_t *readable = malloc(count * sizeof(*readable) + 1);
     struct cb_fit_result result = {0};
-    if (x == NULL) {
-        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
-    }
-    enum cb_status status = cb_engine_extract(e, e->model->features, samples, count, x, diag);
+    enum cb_status status = x != NULL && readable != NULL
+                                ? cb_engine_extract(e, e->model->features, samples, count, x, diag)
+                                : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     if (status == CB_OK) {
-        status = cb__fit_head(task, e, x, samples, count, -1, &result, diag);
+        memcpy(readable, samples, count * sizeof(*readable));
+        count = cb_dataset_keep_readable(e->dataset, readable, count, x, row * sizeof(float));
+        status = cb__fit_head(task, e, x, readable, count, -1, &result, diag);
     }
+    free(readable);
     free(x);
     return status;
 }

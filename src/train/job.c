@@ -141,14 +141,17 @@ struct running {
     struct cb_diag *diag;
 };
 
-static enum cb_status test_on(struct running *r, const struct cb_indices *test, uint64_t at)
+/* Tests on what can be read of `test`; *out_count of it. */
+static enum cb_status test_on(struct running *r, const struct cb_indices *test, uint64_t at, uint32_t *out_count)
 {
     struct cb_model *model = r->engine->model;
     float *to = r->predictions + at * model->outputs;
     CB_TRY(cb_engine_scores(r->engine, test->items, test->count, to, r->diag));
-    cb_model_link(model, to, test->count);
     memcpy(r->samples + at, test->items, test->count * sizeof(*test->items));
-    return CB_OK;
+    *out_count = cb_dataset_keep_readable(r->job->dataset, r->samples + at, test->count, to,
+                                          model->outputs * sizeof(float));
+    cb_model_link(model, to, *out_count);
+    return *out_count > 0 ? CB_OK : cb_fail(r->diag, CB_FORMAT, NULL, "none of the samples to test on can be read");
 }
 
 static uint32_t correct_of(const struct running *r, uint64_t from, uint64_t count)
@@ -179,11 +182,12 @@ static enum cb_status cross_validate(struct running *r)
                                          .stage = cb_arena_printf(r->arena, "fold %u of %u", fold + 1, split->fold_count)};
         CB_TRY(start_again(r->engine, &start, r->diag));
         CB_TRY(cb_fit(r->job->task, r->engine, &request, &result->fit, r->diag));
-        CB_TRY(test_on(r, &test, done));
+        uint32_t tested;
+        CB_TRY(test_on(r, &test, done, &tested));
         if (fold < 64) {
-            result->fold_accuracy[fold] = (double)correct_of(r, done, test.count) / (test.count > 0 ? test.count : 1);
+            result->fold_accuracy[fold] = (double)correct_of(r, done, tested) / tested;
         }
-        done += test.count;
+        done += tested;
     }
     result->n = done;
     return start_again(r->engine, &start, r->diag);
@@ -274,10 +278,11 @@ static enum cb_status run_with(struct running *r)
     }
     CB_TRY(fit_final(r));
     if (split->has_test) {
-        CB_TRY(test_on(r, &split->test, 0));
-        result->n = split->test.count;
+        uint32_t tested;
+        CB_TRY(test_on(r, &split->test, 0, &tested));
+        result->n = tested;
         result->has_test = true;
-        CB_TRY(cb_dataset_hash(r->job->dataset, split->test.items, split->test.count, result->test_sha256, r->diag));
+        CB_TRY(cb_dataset_hash(r->job->dataset, r->samples, tested, result->test_sha256, r->diag));
     }
     cb_network_hash_frozen(r->engine->model->net, result->frozen_after);
     return judge(r);
