@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fail.h"
@@ -38,6 +39,10 @@ enum cb_status cb_atomic_open(struct cb_atomic_file *file, const char *path, str
     *file = (struct cb_atomic_file){0};
     if (cb_path_is_folder(path)) {
         return cb__fail_errno(diag, NULL, EISDIR, "writing", path);
+    }
+    struct stat info;
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) { /* a rename would put a file in place of a device */
+        return cb_fail(diag, CB_INVALID, NULL, "`%s` is no regular file: it is left as it is", path);
     }
     int fd = open_temporary(path, &file->temporary);
     if (fd < 0) {
