@@ -91,8 +91,8 @@ static bool read_all(int fd, char *data, size_t bytes, size_t *out_got)
 enum cb_status cb_file_read(struct cb_arena *arena, const char *path, size_t max_bytes, char **out_data,
                             size_t *out_bytes, const struct cb_place *at, struct cb_diag *diag)
 {
-    int fd;
-    size_t bytes, got = 0;
+    int fd = -1;
+    size_t bytes = 0, got = 0;
     enum cb_status status = CB_OK;
     CB_TRY(open_regular(path, &fd, &bytes, at, diag));
     if (bytes > max_bytes) {
@@ -120,8 +120,8 @@ close_file:
 
 enum cb_status cb_file_map(const char *path, struct cb_mapping *out, const struct cb_place *at, struct cb_diag *diag)
 {
-    int fd;
-    size_t bytes;
+    int fd = -1;
+    size_t bytes = 0;
     CB_TRY(open_regular(path, &fd, &bytes, at, diag));
     if (bytes == 0) {
         close(fd);

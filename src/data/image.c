@@ -170,8 +170,8 @@ static bool read_file(const char *path, uint8_t **out_data, size_t *out_bytes, s
 
 bool cb__image_read(const char *path, struct cb_image *out, struct cb__why *why)
 {
-    uint8_t *data;
-    size_t bytes;
+    uint8_t *data = NULL;
+    size_t bytes = 0;
     if (!read_file(path, &data, &bytes, why)) {
         return false;
     }

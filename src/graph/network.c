@@ -73,7 +73,7 @@ enum cb_status cb_network_add_input(struct cb_network *net, const char *name, en
 {
     struct cb_declared shape = {.dtype = dtype, .rank = rank, .set = true};
     memcpy(shape.dims, dims, rank * sizeof(*dims));
-    uint32_t wire;
+    uint32_t wire = CB_NONE;
     CB_TRY(add_wire(net, cb_arena_strdup(net->arena, name), &shape, CB_NONE, net->input_count, &wire, diag));
     if (contract != NULL) {
         net->wires[wire].contract = cb_arena_copy(net->arena, contract, sizeof(*contract));
@@ -200,7 +200,8 @@ static enum cb_status add_param(struct cb_network *net, uint32_t node_index, con
         return cb_fail(diag, CB_MEMORY, &node->at, "out of memory");
     }
     struct cb_param *param = &net->params[net->param_count];
-    *param = (struct cb_param){.decl = *decl, .node = node_index, .is_state = is_state, .count = 1};
+    *param = (struct cb_param){.decl = *decl, .node = node_index, .is_state = is_state, .count = 1,
+                               .shared_with = CB_NONE};
     param->decl.name = cb_arena_strdup(net->arena, decl->name);
     param->decl.foreign = cb_arena_strdup(net->arena, decl->foreign != NULL ? decl->foreign : decl->name);
     param->name = cb_arena_printf(net->arena, "%s.%s", node->name, decl->name);
@@ -301,7 +302,7 @@ void cb_network_count(const struct cb_network *net, int64_t *out_frozen, int64_t
     int64_t frozen = 0, trainable = 0;
     for (uint32_t i = 0; i < net->param_count; i++) {
         const struct cb_param *param = &net->params[i];
-        if (param->is_state) {
+        if (param->is_state || param->shared_with != CB_NONE) {
             continue;
         }
         *(param->trainable ? &trainable : &frozen) += param->count;
