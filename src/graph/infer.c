@@ -131,6 +131,30 @@ const struct cb_host cb__host = {
 
 /* ---- asking ------------------------------------------------------------------------------------------------------ */
 
+/* A shape that does not fit has two sides: where each input comes from and what it is. */
+static void note_inputs(const struct cb_network *net, const struct cb_node *node, const struct cb_tensor *const *x,
+                        struct cb_diag *diag)
+{
+    for (uint32_t i = 0; i < node->x_count; i++) {
+        const struct cb_wire *wire = &net->wires[node->x[i]];
+        const struct cb_node *from = wire->node != CB_NONE ? &net->nodes[wire->node] : NULL;
+        struct cb_text shape = {0};
+        cb_text_add(&shape, "[N");
+        for (uint32_t d = 1; d < x[i]->rank; d++) {
+            cb_text_addf(&shape, ", %" PRId64, x[i]->dims[d]);
+        }
+        cb_text_add(&shape, "]");
+        const char *dims = shape.data != NULL && !shape.failed ? shape.data : "";
+        if (from != NULL) {
+            cb_note(diag, from->at.source != NULL ? &from->at : NULL, "input %u of `%s` is layer `%s` (%s), %s", i + 1,
+                    node->name, from->name, from->type->layer.name, dims);
+        } else {
+            cb_note(diag, NULL, "input %u of `%s` is the network's input `%s`, %s", i + 1, node->name, wire->name, dims);
+        }
+        cb_text_free(&shape);
+    }
+}
+
 enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_node *node,
                                  const struct cb_tensor *const *x, struct cb_inference *out, struct cb_diag *diag)
 {
@@ -154,6 +178,9 @@ enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_n
     if (status != CB_OK) {
         if (diag != NULL && cb_diag_count(diag, CB_ERROR) == errors) {
             return host_fail(&core, status, NULL, "the plugin refused without saying why");
+        }
+        if (status == CB_MISMATCH) {
+            note_inputs(net, node, x, diag);
         }
         return status;
     }

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "graph/object.h"
 
 #define MAX_FOLDERS 64
 #define MAX_TABLE 4096 /* elements of any table in a descriptor: more is garbage */
@@ -193,6 +194,10 @@ static enum cb_status load(struct cb_registry *r, const char *path, const struct
     if (folder == NULL || cb_path_is_unsafe(folder) || cb_path_is_unsafe(path)) {
         return cb_fail(diag, CB_INVALID, at, "the plugin `%s` is not loaded: others can write to it or to its folder",
                        path);
+    }
+    const char *fault = cb__object_fault(path);
+    if (fault != NULL) {
+        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` %s", path, fault);
     }
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
