@@ -18,10 +18,10 @@
     X(FORMAT, 2, "a file is damaged or not what it claims to be")                                  \
     X(MISMATCH, 2, "two sides that must agree do not")                                             \
     X(UNSUPPORTED, 2, "this is not supported")                                                     \
-    X(IO, 1, "reading or writing failed")                                                          \
-    X(MEMORY, 1, "out of memory")                                                                  \
+    X(IO, 2, "reading or writing failed")                                                          \
+    X(MEMORY, 2, "out of memory")                                                                  \
     X(DEVICE, 1, "the OpenCL device reported an error")                                            \
-    X(NUMERIC, 1, "the computation left the finite numbers")                                       \
+    X(NUMERIC, 2, "the computation left the finite numbers")                                       \
     X(INTERRUPTED, 1, "stopped on request")                                                        \
     X(INTERNAL, 1, "Cambium has a bug")
 
@@ -35,7 +35,8 @@ enum cb_status {
 const char *cb_status_name(enum cb_status status);
 /* "the request is wrong"; never NULL. */
 const char *cb_status_sentence(enum cb_status status);
-/* 0 ok, 1 the run failed, 2 the request was wrong. */
+/* 0 ok; 2 what was asked for cannot be done as it stands: a file, the room on the disk or the device, values that leave
+ * the finite numbers; 1 the run failed for another reason: the driver, Ctrl-C, a bug. */
 int cb_status_exit_code(enum cb_status status);
 
 /* Return from the calling function when `expr` fails. */

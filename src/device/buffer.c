@@ -9,12 +9,19 @@
 
 static enum cb_status fail_memory(struct cb_device *device, uint64_t bytes, const char *why, struct cb_diag *diag)
 {
-    char asked[32], used[32], limit[32], largest[32];
+    char asked[32], used[32], limit[32];
     return cb_fail(diag, CB_MEMORY, NULL,
-                   "no room on device `%s` for %s more: %s; %s of %s are in use, one piece may have at most %s",
-                   device->info.name, cb_format_bytes(bytes, asked), why, cb_format_bytes(device->bytes_now, used),
-                   cb_format_bytes(device->memory_limit, limit),
-                   cb_format_bytes(device->info.largest_allocation_bytes, largest));
+                   "no room on device `%s`: %s more were needed (%s), %s are in use, and %s fit in all", device->info.name,
+                   cb_format_bytes(bytes, asked), why, cb_format_bytes(device->bytes_now, used),
+                   cb_format_bytes(device->memory_limit, limit));
+}
+
+static enum cb_status fail_piece(struct cb_device *device, uint64_t bytes, struct cb_diag *diag)
+{
+    char asked[32], largest[32];
+    return cb_fail(diag, CB_MEMORY, NULL,
+                   "no room on device `%s`: one piece of %s was needed, and a piece of %s fits at most", device->info.name,
+                   cb_format_bytes(bytes, asked), cb_format_bytes(device->info.largest_allocation_bytes, largest));
 }
 
 enum cb_status cb_buffer_create(struct cb_device *device, uint64_t bytes, struct cb_buffer **out, struct cb_diag *diag)
@@ -23,10 +30,10 @@ enum cb_status cb_buffer_create(struct cb_device *device, uint64_t bytes, struct
         return cb_fail(diag, CB_INVALID, NULL, "a buffer must have at least 1 byte");
     }
     if (bytes > device->info.largest_allocation_bytes) {
-        return fail_memory(device, bytes, "it is larger than one piece may be", diag);
+        return fail_piece(device, bytes, diag);
     }
     if (bytes > device->memory_limit || device->bytes_now > device->memory_limit - bytes) {
-        return fail_memory(device, bytes, "the memory is full", diag);
+        return fail_memory(device, bytes, "its memory is full", diag);
     }
     struct cb_buffer *buffer = calloc(1, sizeof(*buffer));
     if (!buffer) {

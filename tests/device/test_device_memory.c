@@ -115,7 +115,7 @@ static void test_too_much_memory(void **state)
     must(cb_buffer_create(small, room, &second, diag));
     cb_buffer_destroy(second);
     assert_int_equal(cb_buffer_create(small, UINT64_MAX, &first, diag), CB_MEMORY);
-    assert_non_null(strstr(cb_diag_text(diag, 0), "it is larger than one piece may be"));
+    assert_non_null(strstr(cb_diag_text(diag, 0), "a piece of"));
     cb_diag_clear(diag);
     cb_device_close(small);
 }

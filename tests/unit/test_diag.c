@@ -179,7 +179,7 @@ static void statuses_have_names_and_exit_codes(void **state)
     assert_int_equal(cb_status_exit_code(CB_OK), 0);
     assert_int_equal(cb_status_exit_code(CB_INVALID), 2);
     assert_int_equal(cb_status_exit_code(CB_UNSUPPORTED), 2);
-    assert_int_equal(cb_status_exit_code(CB_IO), 1);
+    assert_int_equal(cb_status_exit_code(CB_IO), 2);
     assert_int_equal(cb_status_exit_code(CB_INTERRUPTED), 1);
     /* a plugin may return anything */
     assert_string_equal(cb_status_name((enum cb_status)12345), "INTERNAL");
