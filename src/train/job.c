@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "train/augment.h"
 
 /* ---- opening ---------------------------------------------------------------------------------------------------------- */
 
@@ -34,7 +35,13 @@ static enum cb_status check_network(struct cb_job *job, struct cb_diag *diag)
     struct cb_model *model;
     CB_TRY(cb_model_build(job->task, job->backbone, job->registry, job->dataset, job->dataset == NULL ? 10 : 0, false,
                           &model, diag));
+    int64_t frozen, trainable;
+    cb_network_count(model->net, &frozen, &trainable);
     cb_model_destroy(model);
+    if (trainable == 0) {
+        const struct cb_value *at = job->task->frozen != NULL ? job->task->frozen : job->task->model;
+        return cb_fail(diag, CB_INVALID, &at->at, "everything is frozen: there is nothing to train");
+    }
     return CB_OK;
 }
 
@@ -61,6 +68,14 @@ enum cb_status cb_job_open(const struct cb_task *task, bool with_data, struct cb
     }
     if (status == CB_OK && with_data && job->dataset->target == CB_TARGET_NONE) {
         status = cb_fail(diag, CB_MISMATCH, &task->data->at, "the data has no labels: there is nothing to learn");
+    }
+    if (status == CB_OK && with_data && job->dataset->target == CB_TARGET_CLASSES && job->dataset->class_count < 2) {
+        status = cb_fail(diag, CB_MISMATCH, &task->data->at, "the data have one class, `%s`: there is nothing to tell apart",
+                         job->dataset->classes[0]);
+    }
+    if (status == CB_OK && with_data) {
+        struct cb_augment augment;
+        status = cb_augment_read(job->dataset->augment, &augment, diag);
     }
     if (status == CB_OK) {
         status = check_network(job, diag);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/options.h"
+#include "data/dataset.h"
 
 const char *const cb_task_keys[] = {"model", "data", "train", "plugins", NULL};
 const char *const cb_model_keys[] = {"backbone", "weights", "replace", "frozen", "head", "batchnorm", NULL};
@@ -79,12 +80,6 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
         task->keep_head = true;
     } else if (task->head != NULL && (task->head->kind != CB_KIND_LIST || task->head->as.list.count == 0)) {
         (void)cb_fail(diag, CB_INVALID, &task->head->at, "`head` must be a list of layers (`[dense]`) or `keep`");
-    }
-    if (task->keep_head && task->frozen != NULL && task->frozen->text != NULL &&
-        strcmp(task->frozen->text, "backbone") == 0) {
-        (void)cb_fail(diag, CB_INVALID, &task->frozen->at,
-                      "`frozen: backbone` with `head: keep` leaves nothing to train: say `none`, `{up_to: LAYER}` or a "
-                      "list of layers");
     }
     if (task->keep_head && task->replace != NULL) {
         (void)cb_fail(diag, CB_INVALID, &task->replace->at, "`replace` cuts the output away that `head: keep` keeps");
@@ -208,10 +203,10 @@ static void read_train(struct cb_task *task, struct simple *simple, struct cb_di
     if (train == NULL || train->kind != CB_KIND_MAP) {
         train = cb_value_map(task->arena, &task->root->at);
     }
-    if (train == NULL || refuse_later(train, later_train_keys, diag) ||
-        !cb_expect_keys(train, cb_train_keys, count_of(cb_train_keys), "in `train`", diag)) {
+    if (train == NULL || refuse_later(train, later_train_keys, diag)) {
         return;
     }
+    (void)cb_expect_keys(train, cb_train_keys, count_of(cb_train_keys), "in `train`", diag);
     struct cb_value *plain = cb_value_map(task->arena, &train->at);
     for (size_t i = 0; plain != NULL && i < train->as.map.count; i++) {
         const struct cb_entry *entry = &train->as.map.entries[i];
@@ -300,13 +295,11 @@ static void apply_recipe(struct cb_task *task)
     if (c->batch == 0) {
         c->batch = frozen ? 32 : 16;
     }
-    bool said_rate = c->optimizer.kind != CB_OPTIMIZER_AUTO && c->optimizer.rate != 0;
     if (c->optimizer.kind != CB_OPTIMIZER_AUTO && c->optimizer.rate == 0) {
         c->optimizer.rate = c->optimizer.kind == CB_OPTIMIZER_SGD ? 1e-2 : 1e-3;
     }
-    if (c->backbone_rate < 0) { /* a kept head is the backbone's own: a rate that was said is the rate of all */
-        bool all_alike = task->keep_head && said_rate;
-        c->backbone_rate = task->strategy == CB_STRATEGY_FINETUNE && !all_alike ? 0.1 : 1.0;
+    if (c->backbone_rate < 0) {
+        c->backbone_rate = task->strategy == CB_STRATEGY_FINETUNE ? 0.1 : 1.0;
     }
     if (!c->schedule_given) {
         c->schedule = (struct cb_schedule){.kind = CB_SCHEDULE_ONE_CYCLE, .rise = 0.3, .start_div = 25, .final_div = 1e4};
@@ -341,6 +334,9 @@ enum cb_status cb_task_from_value(const struct cb_value *root, const char *path,
     task->plugins = cb_map_get(task->root, "plugins");
     if (task->data == NULL) {
         (void)cb_fail(diag, CB_INVALID, &task->root->at, "a task needs `data`, at least `data: {images: FOLDER}`");
+    }
+    if (task->data != NULL && task->data->kind == CB_KIND_MAP) { /* its values are read with the data themselves */
+        (void)cb_expect_keys(task->data, cb_data_keys, count_of(cb_data_keys) - 1, "in `data`", diag);
     }
     read_model(task, diag);
     struct simple simple;
