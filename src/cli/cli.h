@@ -40,6 +40,7 @@ struct cb_cli {
     size_t set_count;
     bool json, quiet, is_terminal; /* is_terminal: stderr is one, progress may be drawn */
     const char *device;
+    size_t error_count; /* said so far */
 };
 
 bool cb_cli_has(const struct cb_cli *cli, const char *flag);

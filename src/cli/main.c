@@ -174,6 +174,7 @@ static int parse(struct cb_cli *cli, int count, char **words)
 void cb_cli_flush(struct cb_cli *cli)
 {
     cb_cli_clear_progress(cli);
+    cli->error_count += cb_diag_count(cli->diag, CB_ERROR);
     for (size_t i = 0; cb_diag_text(cli->diag, i) != NULL; i++) {
         if (!cli->quiet || cb_diag_severity(cli->diag, i) == CB_ERROR) {
             fprintf(stderr, "%s\n", cb_diag_text(cli->diag, i));
@@ -184,8 +185,8 @@ void cb_cli_flush(struct cb_cli *cli)
 
 int cb_cli_finish(struct cb_cli *cli, enum cb_status status)
 {
-    bool silent = status != CB_OK && status != CB_INTERRUPTED && cb_diag_count(cli->diag, CB_ERROR) == 0;
     cb_cli_flush(cli);
+    bool silent = status != CB_OK && status != CB_INTERRUPTED && cli->error_count == 0;
     if (silent) {
         fprintf(stderr, "error: %s\n", cb_status_sentence(status));
     }

@@ -1,5 +1,6 @@
 /* train.c: `cambium train TASK`: the whole job; leaves runs/NAME. */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "cli/commands.h"
@@ -12,14 +13,25 @@ static const struct cb_flag flags[] = {
     {NULL, NULL, NULL},
 };
 
-static enum cb_status open_folder(struct cb_cli *cli, const struct cb_task *task, bool *out_resume, char **out_folder)
+static const char *run_name(const struct cb_cli *cli, const struct cb_task *task)
 {
     const char *name = cb_cli_value(cli, "--name");
-    name = name != NULL ? name : task->name;
-    *out_resume = cb_cli_has(cli, "--resume");
+    return name != NULL ? name : task->name;
+}
+
+static enum cb_status check_name(const struct cb_cli *cli, const struct cb_task *task)
+{
+    const char *name = run_name(cli, task);
     if (strchr(name, '/') != NULL || name[0] == '.' || name[0] == '\0') {
         return cb_fail(cli->diag, CB_INVALID, NULL, "a run's name must be a plain word, not `%s`", name);
     }
+    return CB_OK;
+}
+
+static enum cb_status open_folder(struct cb_cli *cli, const struct cb_task *task, bool *out_resume, char **out_folder)
+{
+    const char *name = run_name(cli, task);
+    *out_resume = cb_cli_has(cli, "--resume");
     if (!*out_resume) {
         return cb_run_create(cli->arena, name, out_folder, cli->diag);
     }
@@ -32,6 +44,23 @@ static enum cb_status open_folder(struct cb_cli *cli, const struct cb_task *task
     return CB_OK;
 }
 
+/* A run that left nothing worth keeping: its folder goes, and `runs` with it when nothing else is in there. */
+static void remove_run(const char *folder)
+{
+    (void)cb_remove_tree(folder, NULL);
+    (void)rmdir("runs");
+}
+
+static void keep_or_remove(struct cb_cli *cli, const char *folder)
+{
+    char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
+    if (state != NULL && cb_path_exists(state)) {
+        cb_note(cli->diag, NULL, "the last good checkpoint is kept in `%s`", folder);
+    } else {
+        remove_run(folder);
+    }
+}
+
 static void say_interrupted(const struct cb_cli *cli, const char *folder)
 {
     char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
@@ -40,7 +69,7 @@ static void say_interrupted(const struct cb_cli *cli, const char *folder)
                 cb_path_base(folder));
     } else {
         fprintf(stderr, "stopped before there was anything to keep\n");
-        (void)cb_remove_tree(folder, NULL);
+        remove_run(folder);
     }
 }
 
@@ -59,18 +88,17 @@ static enum cb_status train(struct cb_cli *cli, struct cb_task *task, struct cb_
     enum cb_status status = cb_job_run(job, *device, &options, &watch, cli->arena, &result, cli->diag);
     cb_cli_clear_progress(cli);
     if (status != CB_OK) {
-        char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
         if (status == CB_INTERRUPTED) {
             say_interrupted(cli, folder);
-        } else if (state != NULL && cb_path_exists(state)) {
-            cb_note(cli->diag, NULL, "the last good checkpoint is kept in `%s`", folder);
         } else {
-            (void)cb_remove_tree(folder, NULL);
+            keep_or_remove(cli, folder);
         }
         return status;
     }
     status = cb_run_save(folder, task, &result, cli->diag);
-    if (status == CB_OK) {
+    if (status != CB_OK) {
+        keep_or_remove(cli, folder);
+    } else {
         int64_t seen = cb_run_count_test(result.test_sha256);
         if (cli->json) {
             cb_cli_print_json(cb_result_to_value(cli->arena, &result, folder));
@@ -91,6 +119,9 @@ static int run(struct cb_cli *cli)
         return cb_cli_misuse(cli, "one task file is needed");
     }
     enum cb_status status = cb_task_read(cli->arguments[0], cli->sets, cli->set_count, &task, cli->diag);
+    if (status == CB_OK) {
+        status = check_name(cli, task);
+    }
     if (status == CB_OK) {
         status = cb_job_open(task, true, &job, cli->diag);
     }
