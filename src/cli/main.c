@@ -278,14 +278,14 @@ int main(int argc, char **argv)
     }
     struct cb_cli cli = {.command = find_command(argv[1]), .arena = cb_arena_create(), .diag = cb_diag_create(),
                          .is_terminal = isatty(STDERR_FILENO) != 0};
-    if (cli.command == NULL) {
-        return unknown_command(argv[1]);
-    }
+    int code = 0;
     if (cli.arena == NULL || cli.diag == NULL) {
         fprintf(stderr, "error: out of memory\n");
-        return 1;
+        code = 2;
     }
-    int code = parse(&cli, argc - 2, argv + 2);
+    if (code == 0) {
+        code = cli.command == NULL ? unknown_command(argv[1]) : parse(&cli, argc - 2, argv + 2);
+    }
     if (code == 0) {
         code = cb_cli_has(&cli, "--help") ? print_help(cli.command) : cli.command->run(&cli);
     }

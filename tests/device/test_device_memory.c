@@ -109,7 +109,7 @@ static void test_too_much_memory(void **state)
     uint64_t room = (1u << 20) - now;
     must(cb_buffer_create(small, room, &first, diag));
     assert_int_equal(cb_buffer_create(small, 1, &second, diag), CB_MEMORY);
-    assert_non_null(strstr(cb_diag_text(diag, 0), "for 1 B more: the memory is full"));
+    assert_non_null(strstr(cb_diag_text(diag, 0), "1 B more were needed (its memory is full)"));
     cb_diag_clear(diag);
     cb_buffer_destroy(first);
     must(cb_buffer_create(small, room, &second, diag));
