@@ -114,6 +114,45 @@ class SmallCnn(nn.Module):
         return self.classifier(self.stage3(self.stage2(self.stage1(x))).flatten(1))
 
 
+class Squeezed(nn.Module):
+    def __init__(self, channels, expanded, filters, kernel):
+        super().__init__()
+        self.conv_pw, self.bn1 = nn.Conv2d(channels, expanded, 1, bias=False), nn.BatchNorm2d(expanded)
+        self.conv_dw = nn.Conv2d(expanded, expanded, kernel, padding=kernel // 2, groups=expanded, bias=False)
+        self.bn2 = nn.BatchNorm2d(expanded)
+        self.se = nn.ModuleDict({'fc1': nn.Linear(expanded, 5), 'fc2': nn.Linear(5, expanded)})
+        self.conv_pwl, self.bn3 = nn.Conv2d(expanded, filters, 1, bias=False), nn.BatchNorm2d(filters)
+
+    def forward(self, x):
+        x = functional.silu(self.bn2(self.conv_dw(functional.hardswish(self.bn1(self.conv_pw(x))))))
+        gate = torch.sigmoid(self.se['fc2'](functional.silu(self.se['fc1'](x.mean((2, 3))))))
+        return self.bn3(self.conv_pwl(x * gate[:, :, None, None]))
+
+
+class Zoo(nn.Module):
+    """tests/nets/zoo.yaml; `same` at 33 pixels and stride 2 is one zero on each side."""
+    def __init__(self):
+        super().__init__()
+        self.stem, self.bn = nn.Conv2d(3, 10, 3, 2, 1, bias=False), nn.BatchNorm2d(10, 1e-3, 0.3)
+        self.m0 = Squeezed(10, 22, 12, 5)
+        self.grouped = nn.Conv2d(12, 20, 3, padding=2, dilation=2, groups=4, bias=False)
+        self.gbn = nn.BatchNorm2d(20)
+        self.wide, self.tall = nn.Conv2d(20, 9, (1, 7), padding=(0, 3)), nn.Conv2d(20, 9, (7, 1), padding=(3, 0), bias=False)
+        self.tbn = nn.BatchNorm2d(9, momentum=0.05)
+        self.twin = nn.Conv2d(9, 9, 3, padding=1)
+        self.last = nn.Conv2d(9, 6, (3, 2), (2, 1))
+        self.fc = nn.Linear(6 * 2 * 5, 7)
+
+    def forward(self, x):
+        x = self.m0(functional.hardswish(self.bn(self.stem(x))))
+        top = functional.silu(self.gbn(self.grouped(x)))
+        both = functional.silu(self.wide(top)) + self.tbn(self.tall(top))
+        x = self.twin(functional.silu(self.twin(both))) + both
+        x = functional.max_pool2d(functional.avg_pool2d(x, 3, 2, 1), 2, ceil_mode=True)
+        x = functional.silu(self.last(functional.pad(x, (0, 1, 1, 0))))
+        return self.fc(x.flatten(1))
+
+
 def vgg16_for_64_pixels():
     net = torchvision.models.vgg16()
     net.avgpool = nn.Identity()  # the identity at 224 pixels, too; at 64 it would blow 2x2 up to 7x7
@@ -124,6 +163,7 @@ def vgg16_for_64_pixels():
 # name: how it is made, whose it is, size, channels, batch, rate of the ten steps, sets of pictures to choose from
 REFERENCES = {
     'lenet': (LeNet, 'torch', 28, 1, 4, 0.02, 1),
+    'zoo': (Zoo, 'torch', 33, 3, 4, 0.02, 6),
     'small_cnn': (SmallCnn, 'torch', 28, 1, 4, 0.005, 1),
     'resnet18': (torchvision.models.resnet18, 'torchvision', 64, 3, 4, 0.002, 24),
     'resnet50': (torchvision.models.resnet50, 'torchvision', 64, 3, 4, 0.0003, 6),
@@ -293,7 +333,8 @@ def reference(name):
     reset()
     key = choose_pictures(net, single, size, channels, batch, candidates)
     x = inputs(key, size, channels, batch)
-    labels = torch.tensor([(7 * n + 3) % (1000 if size > 28 else 10) for n in range(batch)])
+    classes = list(net.parameters())[-1].numel()
+    labels = torch.tensor([(7 * n + 3) % classes for n in range(batch)])
     states = [n for n, _ in net.named_buffers() if not n.endswith('num_batches_tracked')]
     result = {
         'network': name,
