@@ -62,7 +62,8 @@ static void print_network(struct cb_cli *cli, const struct cb_model *model, cons
         const struct cb_node *node = &net->nodes[i];
         int64_t params = 0, all = 0;
         for (uint32_t k = 0; k < node->param_count; k++) {
-            params += net->params[node->params[k]].count;
+            const struct cb_param *param = &net->params[node->params[k]];
+            params += param->node == i ? param->count : 0; /* a shared one counts once */
         }
         all = params;
         for (uint32_t k = 0; k < node->state_count; k++) {

@@ -14,6 +14,22 @@ static const char *node_name(const void *context, size_t i)
     return i < net->node_count ? net->nodes[i].name : NULL;
 }
 
+/* A shared param whose own layer goes becomes one of the first layer that stays. */
+static void give_away_params(struct cb_network *net, const bool *drop)
+{
+    for (uint32_t i = net->node_count; i-- > 0;) {
+        const struct cb_node *node = &net->nodes[i];
+        for (uint32_t k = 0; !drop[i] && k < node->param_count; k++) {
+            struct cb_param *param = &net->params[node->params[k]];
+            const char *name = cb_arena_printf(net->arena, "%s.%s", node->name, param->decl.name);
+            if (name != NULL && (drop[param->node] || param->node > i)) {
+                param->node = i;
+                param->name = name;
+            }
+        }
+    }
+}
+
 /* Removes the nodes marked in `drop` with their wires and params, and renumbers what is left. */
 static void remove_nodes(struct cb_network *net, const bool *drop)
 {
@@ -35,6 +51,7 @@ static void remove_nodes(struct cb_network *net, const bool *drop)
             net->wires[wire_map[i]].node = node == CB_NONE ? CB_NONE : node_map[node];
         }
     }
+    give_away_params(net, drop);
     for (uint32_t i = 0; i < net->param_count; i++) {
         uint32_t node = net->params[i].node;
         param_map[i] = drop[node] ? CB_NONE : params++;

@@ -137,7 +137,7 @@ enum cb_status cb_network_freeze(struct cb_network *net, const struct cb_value *
     for (uint32_t i = 0; i < net->param_count; i++) {
         net->params[i].trainable = !net->params[i].is_state && !net->nodes[net->params[i].node].frozen;
     }
-    return CB_OK;
+    return cb__network_check_shared(net, diag);
 }
 
 bool *cb_network_frozen_prefix(struct cb_network *net, struct cb_arena *arena)

@@ -200,8 +200,7 @@ static enum cb_status add_param(struct cb_network *net, uint32_t node_index, con
         return cb_fail(diag, CB_MEMORY, &node->at, "out of memory");
     }
     struct cb_param *param = &net->params[net->param_count];
-    *param = (struct cb_param){.decl = *decl, .node = node_index, .is_state = is_state, .count = 1,
-                               .shared_with = CB_NONE};
+    *param = (struct cb_param){.decl = *decl, .node = node_index, .is_state = is_state, .count = 1};
     param->decl.name = cb_arena_strdup(net->arena, decl->name);
     param->decl.foreign = cb_arena_strdup(net->arena, decl->foreign != NULL ? decl->foreign : decl->name);
     param->name = cb_arena_printf(net->arena, "%s.%s", node->name, decl->name);
@@ -302,7 +301,7 @@ void cb_network_count(const struct cb_network *net, int64_t *out_frozen, int64_t
     int64_t frozen = 0, trainable = 0;
     for (uint32_t i = 0; i < net->param_count; i++) {
         const struct cb_param *param = &net->params[i];
-        if (param->is_state || param->shared_with != CB_NONE) {
+        if (param->is_state) {
             continue;
         }
         *(param->trainable ? &trainable : &frozen) += param->count;

@@ -28,13 +28,12 @@ enum cb_param_source { CB_PARAM_UNSET, CB_PARAM_RANDOM, CB_PARAM_LOADED };
 struct cb_param {
     const char *name;      /* "conv1.w": as in files */
     struct cb_param_decl decl; /* its texts live in the network's arena */
-    uint32_t node;
+    uint32_t node;         /* whose it is; others may share it (cb_network_share) */
     bool is_state;         /* never trained */
     bool trainable;        /* its layer is not frozen; set by cb_network_freeze */
     int64_t count;         /* elements */
     float *host;           /* count values, zero at first */
     enum cb_param_source source;
-    uint32_t shared_with;  /* another param of the same values (tied weights), or CB_NONE */
     const int64_t *flatten_chw; /* a dense behind a flatten: C, H, W of what was flattened; else NULL */
 };
 
@@ -96,6 +95,11 @@ enum cb_status cb_network_add_layer(struct cb_network *net, const char *type, co
                                     const struct cb_value *options, const uint32_t *inputs, uint32_t input_count,
                                     bool in_head, const struct cb_place *at, uint32_t *out_node, struct cb_diag *diag);
 
+/* Makes param `own` ("w") of the layer that was added last the same as param `target` of another layer (tied weights).
+ * `at`: where that was asked for. */
+enum cb_status cb_network_share(struct cb_network *net, const char *own, uint32_t target, const struct cb_place *at,
+                                struct cb_diag *diag);
+
 /* Reads a backbone file's map (name, input or inputs, blocks, layers, output, weights, names) into an empty network.
  * `size` (may be NULL): H, W that replace the contract's. Errors are collected. */
 enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *file, const int64_t *size,
@@ -151,6 +155,8 @@ struct cb_inference {
 /* Calls infer of `node`'s layer for the given input shapes. Texts of the declarations belong to the plugin. */
 enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_node *node,
                                  const struct cb_tensor *const *x, struct cb_inference *out, struct cb_diag *diag);
+/* share.c: a param that is frozen in one layer and not in another is an error. */
+enum cb_status cb__network_check_shared(const struct cb_network *net, struct cb_diag *diag);
 /* The host table that every plugin gets. */
 extern const struct cb_host cb__host;
 

@@ -1,7 +1,7 @@
 /* network_read.c: network descriptions in YAML: `input:`, `blocks:`, `layers:` with `repeat:`, and heads.
  *
  * A list of layers is read from top to bottom. Each item is a word or a map with one word of a layer (or of a block) and
- * keys beside it: name, inputs, frozen, lr_scale, repeat, start, first. A block's layers are added with the block's name
+ * keys beside it: name, inputs, frozen, lr_scale, share, repeat, start, first. A block's layers are added with the block's name
  * in front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -171,7 +171,7 @@ struct item {
     const struct cb_value *options;
     const struct cb_value *at_value;
     struct cb_place at;
-    const struct cb_value *name, *inputs, *first;
+    const struct cb_value *name, *inputs, *first, *share;
     bool frozen;
     double lr_scale;
     int64_t repeat, start;
@@ -223,10 +223,7 @@ static enum cb_status read_item(const struct cb_value *value, struct item *out, 
     if (out->word == NULL) {
         return cb_fail(diag, CB_INVALID, &value->at, "this item names no layer");
     }
-    const struct cb_value *share = cb_map_get(value, "share");
-    if (share != NULL) {
-        return cb_fail(diag, CB_UNSUPPORTED, &share->at, "`share` (tied params) is not supported yet");
-    }
+    out->share = cb_map_get(value, "share");
     out->name = cb_map_get(value, "name");
     if (out->name != NULL && (out->name->text == NULL || out->name->text[0] == '\0' || strlen(out->name->text) > 200)) {
         return cb_fail(diag, CB_INVALID, &out->name->at, "`name` must be a text of 1 to 200 letters");
@@ -334,6 +331,48 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
     return read_list(net, &inner, layers, out_wire, diag);
 }
 
+/* ---- `share: {w: conv1.w}` ----------------------------------------------------------------------------------------- */
+
+static const char *param_name(const void *context, size_t i)
+{
+    const struct cb_network *net = context;
+    return i < net->param_count ? net->params[i].name : NULL;
+}
+
+/* Ties params of the layer that was added last to those named; names are looked up from the inside out. */
+static enum cb_status share_params(struct cb_network *net, const struct scope *scope, const struct cb_value *share,
+                                   struct cb_diag *diag)
+{
+    if (share == NULL) {
+        return CB_OK;
+    }
+    if (!cb_expect_kind(share, CB_KIND_MAP, "`share`", diag)) {
+        return CB_INVALID;
+    }
+    for (size_t i = 0; i < share->as.map.count; i++) {
+        const struct cb_entry *entry = &share->as.map.entries[i];
+        const char *name = entry->value->text;
+        if (name == NULL) {
+            return cb_fail(diag, CB_INVALID, &entry->value->at, "`share` takes the name of a param: `share: {w: conv1.w}`");
+        }
+        uint32_t target = CB_NONE;
+        for (const struct scope *s = scope; s != NULL && target == CB_NONE; s = s->outer) {
+            char full[512];
+            snprintf(full, sizeof(full), "%s%s", s->prefix, name);
+            target = cb_network_find_param(net, full);
+        }
+        if (target == CB_NONE) {
+            const char *nearest = cb_nearest(name, param_name, net);
+            return cb_fail(diag, CB_NOT_FOUND, &entry->value->at,
+                           "`share` names `%s`, but no layer above has that param%s%s%s", name,
+                           nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                           nearest != NULL ? "`?" : "");
+        }
+        CB_TRY(cb_network_share(net, entry->key, target, &entry->at, diag));
+    }
+    return CB_OK;
+}
+
 /* A name for a block that has none: its word with the first number under which no layer stands. */
 static const char *free_block_name(struct cb_network *net, const char *prefix, const char *word)
 {
@@ -366,6 +405,9 @@ static enum cb_status add_item(struct cb_network *net, const struct scope *scope
     const struct cb_value *block = cb_map_get(scope->blocks, item.word);
     if (item.first != NULL && block == NULL) {
         return cb_fail(diag, CB_INVALID, &item.first->at, "`first` is for repeated blocks; `%s` is a layer", item.word);
+    }
+    if (item.share != NULL && block != NULL) {
+        return cb_fail(diag, CB_INVALID, &item.share->at, "`share` is for layers; `%s` is a block", item.word);
     }
     for (int64_t n = 0; n < item.repeat; n++) {
         if (net->node_count >= MAX_LAYERS) {
@@ -406,6 +448,7 @@ static enum cb_status add_item(struct cb_network *net, const struct scope *scope
         uint32_t node;
         CB_TRY(cb_network_add_layer(net, item.word, full, item.options, inputs, input_count, scope->in_head, &item.at,
                                     &node, diag));
+        CB_TRY(share_params(net, scope, item.share, diag));
         net->nodes[node].frozen_in_yaml = item.frozen || scope->frozen;
         net->nodes[node].lr_scale = item.lr_scale * scope->lr_scale;
         *wire = net->nodes[node].y[0];
@@ -518,6 +561,20 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
 
 /* ---- back to YAML --------------------------------------------------------------------------------------------------- */
 
+static bool write_share(const struct cb_network *net, struct cb_arena *arena, const struct cb_node *node,
+                        struct cb_value *item)
+{
+    struct cb_value *share = cb_value_map(arena, NULL);
+    for (uint32_t k = 0; share != NULL && k < node->param_count; k++) {
+        const struct cb_param *param = &net->params[node->params[k]];
+        if (&net->nodes[param->node] != node &&
+            !cb_map_set(arena, share, param->decl.name, cb_value_text(arena, param->name, NULL))) {
+            return false;
+        }
+    }
+    return share != NULL && (share->as.map.count == 0 || cb_map_set(arena, item, "share", share));
+}
+
 struct cb_value *cb_network_to_value(const struct cb_network *net, struct cb_arena *arena)
 {
     struct cb_value *file = cb_value_map(arena, NULL), *layers = cb_value_list(arena, NULL);
@@ -545,6 +602,7 @@ struct cb_value *cb_network_to_value(const struct cb_network *net, struct cb_are
             ok = cb_list_append(arena, list, cb_value_text(arena, net->wires[node->x[k]].name, NULL));
         }
         ok = ok && cb_map_set(arena, item, "inputs", list);
+        ok = ok && write_share(net, arena, node, item);
         if (ok && node->frozen_in_yaml) {
             ok = cb_map_set(arena, item, "frozen", cb_value_bool(arena, true, NULL));
         }

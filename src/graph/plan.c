@@ -352,7 +352,8 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
     }
     uint32_t *contributions = CB_NEW_ARRAY(plan->arena, uint32_t, net->wire_count + 1);
     plan->bops = CB_NEW_ARRAY(plan->arena, struct cb_bop, net->node_count + 1);
-    if (contributions == NULL || plan->bops == NULL) {
+    bool *written = CB_NEW_ARRAY(plan->arena, bool, net->param_count + 1); /* per param: it has a gradient already */
+    if (contributions == NULL || written == NULL || plan->bops == NULL) {
         return out_of_memory(diag);
     }
     for (uint32_t s = plan->step_count; s-- > 0;) {
@@ -385,6 +386,10 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
             if (contribute(plan, contributions, node->x[k], &bop.wants[k])) {
                 bop.dx_accumulate |= 1u << k;
             }
+        }
+        for (uint32_t k = 0; k < node->param_count && k < 32; k++) {
+            bop.dw_accumulate |= written[node->params[k]] ? 1u << k : 0;
+            written[node->params[k]] = true;
         }
         uint32_t inplace = node->type->layer.inplace_grad | (step->is_view ? 1u : 0u);
         bop.in_place = node->x_count > 0 && bop.wants[0] && (inplace & 1u) != 0 && (bop.dx_accumulate & 1u) == 0 &&

@@ -224,7 +224,7 @@ static enum cb_status backward_layer(struct cb_plan *plan, struct cb_bop *bop, c
         step->dx[k] = bop->wants[k] ? &plan->gradients[node->x[k]] : NULL;
     }
     step->in.dx_accumulate = bop->dx_accumulate;
-    step->in.dw_accumulate = run->accumulate ? UINT32_MAX : 0;
+    step->in.dw_accumulate = run->accumulate ? UINT32_MAX : bop->dw_accumulate;
     if ((node->type->layer.flags & CB_LAYER_LOSS) != 0) {
         float one = 1.0f;
         uint32_t pattern;

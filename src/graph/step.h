@@ -61,6 +61,7 @@ struct cb_bop {
     struct cb_step *step;
     struct cb_op *op; /* all but LAYER */
     uint32_t dx_accumulate;
+    uint32_t dw_accumulate; /* LAYER: bit k: a part before this one wrote the gradient of param k (shared) */
     bool wants[64];  /* LAYER: per input; SUM: [0] the chain, [1] the other */
     bool in_place;   /* the chain's gradient is the same memory before and after */
 };

@@ -34,11 +34,11 @@ static void identity(const struct cb__fit *fit, char out[65])
     cb_arena_destroy(arena);
 }
 
-static enum cb_status add_range(struct cb__fit *fit, struct pieces *p, const char *name, const float *data)
+static enum cb_status add_range(struct pieces *p, const char *name, const float *data, uint64_t count)
 {
     struct cb_safetensors_entry *e = &p->entries[p->count++];
     *e = (struct cb_safetensors_entry){.name = name, .type = CB_STORED_F32, .rank = 1, .data = data};
-    e->dims[0] = (int64_t)fit->engine->store->trainable_count;
+    e->dims[0] = (int64_t)count;
     return CB_OK;
 }
 
@@ -66,9 +66,9 @@ static enum cb_status collect(struct cb__fit *fit, struct pieces *p)
     for (uint32_t s = 0; s < states && s < 8; s++) {
         snprintf(p->names[s], sizeof(p->names[s]), "optimizer:%s", cb_optimizer_state_name(fit->optimizer, s));
         CB_TRY(cb_optimizer_state_read(fit->optimizer, s, p->optimizer + range * s, fit->diag));
-        CB_TRY(add_range(fit, p, p->names[s], p->optimizer + range * s));
+        CB_TRY(add_range(p, p->names[s], p->optimizer + range * s, range));
     }
-    return fit->best_params != NULL ? add_range(fit, p, "best", fit->best_params) : CB_OK;
+    return fit->best_values != NULL ? add_range(p, "best", fit->best_values, cb__best_count(fit)) : CB_OK;
 }
 
 enum cb_status cb__checkpoint_write(struct cb__fit *fit)
@@ -97,10 +97,11 @@ enum cb_status cb__checkpoint_write(struct cb__fit *fit)
 
 /* ---- going on ---------------------------------------------------------------------------------------------------------- */
 
-static enum cb_status read_range(struct cb__fit *fit, struct cb_tensor_file *file, const char *name, float *out)
+static enum cb_status read_range(struct cb__fit *fit, struct cb_tensor_file *file, const char *name, uint64_t count,
+                                 float *out)
 {
     const struct cb_tensor_entry *e = cb_tensors_find(file, name);
-    if (e == NULL || e->count != fit->engine->store->trainable_count) {
+    if (e == NULL || e->count != count) {
         return cb_fail(fit->diag, CB_FORMAT, NULL, "the checkpoint `%s` lacks `%s`", cb_tensors_path(file), name);
     }
     return cb_tensors_read_f32(file, e, out, fit->diag);
@@ -169,16 +170,18 @@ static enum cb_status restore(struct cb__fit *fit, struct cb_tensor_file *file)
     for (uint32_t s = 0; status == CB_OK && s < cb_optimizer_state_count(fit->optimizer); s++) {
         char name[32];
         snprintf(name, sizeof(name), "optimizer:%s", cb_optimizer_state_name(fit->optimizer, s));
-        status = read_range(fit, file, name, values);
+        status = read_range(fit, file, name, range, values);
         if (status == CB_OK) {
             status = cb_optimizer_state_write(fit->optimizer, s, values, fit->diag);
         }
     }
-    if (status == CB_OK && cb_tensors_find(file, "best") != NULL) {
-        fit->best_params = values;
-        return read_range(fit, file, "best", values);
-    }
     free(values);
+    if (status == CB_OK && cb_tensors_find(file, "best") != NULL) {
+        uint64_t count = cb__best_count(fit);
+        fit->best_values = malloc(count * sizeof(float) + 1);
+        status = fit->best_values != NULL ? read_range(fit, file, "best", count, fit->best_values)
+                                          : cb_fail(fit->diag, CB_MEMORY, NULL, "out of memory");
+    }
     return status;
 }
 

@@ -371,28 +371,6 @@ static enum cb_status validate(struct cb__fit *fit, double *out_loss, double *ou
     return status;
 }
 
-/* Keeps the params of the best epoch; true when patience is used up. */
-static enum cb_status early_stopping(struct cb__fit *fit, double loss, bool *out_stop)
-{
-    struct cb_store *store = fit->engine->store;
-    uint64_t bytes = store->trainable_count * sizeof(float);
-    *out_stop = false;
-    if (fit->task->config.patience == 0) {
-        return CB_OK;
-    }
-    if (fit->best_params == NULL || loss < fit->progress.best) {
-        fit->best_params = fit->best_params != NULL ? fit->best_params : malloc(bytes);
-        if (fit->best_params == NULL) {
-            return cb_fail(fit->diag, CB_MEMORY, NULL, "out of memory");
-        }
-        fit->progress.best = loss;
-        fit->progress.best_epoch = fit->progress.epoch;
-        return cb_buffer_read(fit->engine->device, store->trainable, 0, fit->best_params, bytes, fit->diag);
-    }
-    *out_stop = fit->progress.epoch - fit->progress.best_epoch >= fit->task->config.patience;
-    return CB_OK;
-}
-
 /* ---- the loop -------------------------------------------------------------------------------------------------------- */
 
 static enum cb_status end_epoch(struct cb__fit *fit, double epoch_seconds, double *out_loss, bool *out_stop)
@@ -411,7 +389,7 @@ static enum cb_status end_epoch(struct cb__fit *fit, double epoch_seconds, doubl
     if (fit->request->validation_count > 0) {
         info.has_validation = true;
         CB_TRY(validate(fit, &info.validation_loss, &info.validation_accuracy));
-        CB_TRY(early_stopping(fit, info.validation_loss, out_stop));
+        CB_TRY(cb__best_consider(fit, info.validation_loss, out_stop));
     }
     if (fit->engine->watch != NULL && fit->engine->watch->epoch != NULL) {
         fit->engine->watch->epoch(fit->engine->watch->context, &info);
@@ -446,11 +424,8 @@ static enum cb_status loop(struct cb__fit *fit, struct cb_fit_result *out)
             CB_TRY(cb__checkpoint_write(fit));
         }
     }
-    if (fit->best_params != NULL) {
-        struct cb_store *store = fit->engine->store;
-        CB_TRY(cb_buffer_write(fit->engine->device, store->trainable, 0, fit->best_params,
-                               store->trainable_count * sizeof(float), fit->diag));
-        cb_store_touch(store);
+    if (fit->best_values != NULL) {
+        CB_TRY(cb__best_restore(fit));
         out->best_epoch = fit->progress.best_epoch;
     }
     out->epochs = fit->progress.epoch;
@@ -546,7 +521,7 @@ enum cb_status cb_fit(const struct cb_task *task, struct cb_engine *engine, cons
     cb_optimizer_destroy(fit.optimizer);
     cb_plan_destroy(fit.plan);
     free(fit.segments);
-    free(fit.best_params);
+    free(fit.best_values);
     free(kept);
     return status;
 }

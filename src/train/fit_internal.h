@@ -31,7 +31,7 @@ struct cb__fit {
     uint64_t steps;       /* of the whole run */
     int64_t epochs;
     struct cb__progress progress;
-    float *best_params;   /* the trainable range, when early stopping */
+    float *best_values;   /* early stopping: the trainable range and the moving states of the best epoch */
     FILE *log;
     double started;
 };
@@ -45,6 +45,12 @@ enum cb_status cb__fit_head(const struct cb_task *task, struct cb_engine *engine
  * (Kumar 2022: a random head's gradients distort the pretrained features). */
 enum cb_status cb__fit_head_first(const struct cb_task *task, struct cb_engine *engine, const uint32_t *samples,
                                   uint32_t count, struct cb_diag *diag);
+/* best.c: early stopping. Keeps what moves (the trainable range, and the running statistics that belong to it) of the
+ * epoch with the lowest validation loss; `*out_stop` is set when patience is used up. */
+enum cb_status cb__best_consider(struct cb__fit *fit, double loss, bool *out_stop);
+/* Puts the best epoch's values back on the device. */
+enum cb_status cb__best_restore(struct cb__fit *fit);
+uint64_t cb__best_count(const struct cb__fit *fit); /* floats in best_values */
 /* checkpoint.c */
 enum cb_status cb__checkpoint_write(struct cb__fit *fit);
 enum cb_status cb__checkpoint_read(struct cb__fit *fit);

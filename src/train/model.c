@@ -183,7 +183,8 @@ static void find_head_dense(struct cb_model *model)
     uint32_t node = net->wires[model->scores].node;
     if (node == CB_NONE || !net->nodes[node].in_head || net->nodes[node].param_count != 2 ||
         (net->nodes[node].type->layer.flags & CB_LAYER_LINEAR) == 0 ||
-        net->params[net->nodes[node].params[0]].decl.role != CB_PARAM_MATRIX) {
+        net->params[net->nodes[node].params[0]].decl.role != CB_PARAM_MATRIX ||
+        net->params[net->nodes[node].params[0]].node != node) {
         return;
     }
     uint32_t x = net->nodes[node].x[0];

@@ -81,6 +81,12 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
     } else if (task->head != NULL && (task->head->kind != CB_KIND_LIST || task->head->as.list.count == 0)) {
         (void)cb_fail(diag, CB_INVALID, &task->head->at, "`head` must be a list of layers (`[dense]`) or `keep`");
     }
+    if (task->keep_head && task->frozen != NULL && task->frozen->text != NULL &&
+        strcmp(task->frozen->text, "backbone") == 0) {
+        (void)cb_fail(diag, CB_INVALID, &task->frozen->at,
+                      "`frozen: backbone` with `head: keep` leaves nothing to train: say `none`, `{up_to: LAYER}` or a "
+                      "list of layers");
+    }
     if (task->keep_head && task->replace != NULL) {
         (void)cb_fail(diag, CB_INVALID, &task->replace->at, "`replace` cuts the output away that `head: keep` keeps");
     }
@@ -295,11 +301,13 @@ static void apply_recipe(struct cb_task *task)
     if (c->batch == 0) {
         c->batch = frozen ? 32 : 16;
     }
+    bool said_rate = c->optimizer.kind != CB_OPTIMIZER_AUTO && c->optimizer.rate != 0;
     if (c->optimizer.kind != CB_OPTIMIZER_AUTO && c->optimizer.rate == 0) {
         c->optimizer.rate = c->optimizer.kind == CB_OPTIMIZER_SGD ? 1e-2 : 1e-3;
     }
-    if (c->backbone_rate < 0) {
-        c->backbone_rate = task->strategy == CB_STRATEGY_FINETUNE ? 0.1 : 1.0;
+    if (c->backbone_rate < 0) { /* a kept head is the backbone's own: a rate that was said is the rate of all */
+        bool all_alike = task->keep_head && said_rate;
+        c->backbone_rate = task->strategy == CB_STRATEGY_FINETUNE && !all_alike ? 0.1 : 1.0;
     }
     if (!c->schedule_given) {
         c->schedule = (struct cb_schedule){.kind = CB_SCHEDULE_ONE_CYCLE, .rise = 0.3, .start_div = 25, .final_div = 1e4};
