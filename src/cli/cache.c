@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 
 static const struct cb_flag flags[] = {
-    {"--clear", "PART", "remove `kernels`, `weights` or `all`"},
+    {"--clear", "PART", "remove `kernels`, `weights`, `features` or `all`"},
     {NULL, NULL, NULL},
 };
 
@@ -31,7 +31,7 @@ static uint64_t size_of(struct cb_arena *arena, const char *path, uint64_t *file
 
 static int run(struct cb_cli *cli)
 {
-    static const char *const parts[] = {"kernels", "weights"};
+    static const char *const parts[] = {"kernels", "weights", "features"};
     char *cache = cb_user_cache_folder(cli->arena);
     const char *doomed = cb_cli_value(cli, "--clear");
     enum cb_status status = CB_OK;
@@ -39,10 +39,10 @@ static int run(struct cb_cli *cli)
         return cb_cli_finish(cli, cb_fail(cli->diag, CB_IO, NULL, "there is no place for a cache: set CAMBIUM_CACHE"));
     }
     if (doomed != NULL && strcmp(doomed, "all") != 0 && strcmp(doomed, "kernels") != 0 &&
-        strcmp(doomed, "weights") != 0) {
-        return cb_cli_misuse(cli, "--clear takes kernels, weights or all, not `%s`", doomed);
+        strcmp(doomed, "weights") != 0 && strcmp(doomed, "features") != 0) {
+        return cb_cli_misuse(cli, "--clear takes kernels, weights, features or all, not `%s`", doomed);
     }
-    for (int i = 0; i < 2 && status == CB_OK; i++) {
+    for (int i = 0; i < 3 && status == CB_OK; i++) {
         char *path = cb_path_join(cli->arena, cache, parts[i]), text[32];
         uint64_t files = 0;
         if (doomed != NULL) {
@@ -64,8 +64,8 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_cache = {
     .name = "cache",
-    .usage = "cache [--clear kernels|weights|all]",
-    .summary = "compiled kernels and fetched weights: their size, tidying up",
+    .usage = "cache [--clear kernels|weights|features|all]",
+    .summary = "compiled kernels, fetched weights, kept features: their size, tidying up",
     .flags = flags,
     .run = run,
 };

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "train/engine_internal.h"
+#include "train/feature_file.h"
 #include "train/metrics.h"
 
 #define INFERENCE_BATCH 16
@@ -142,6 +144,7 @@ void cb_engine_destroy(struct cb_engine *e)
     }
     cb_plan_destroy(e->prefix_plan);
     cb_plan_destroy(e->scores_plan);
+    cb_feature_file_close(e->file);
     cb_augmenter_destroy(e->plain);
     cb_augmenter_destroy(e->augmented);
     cb_buffer_destroy(e->staging);
@@ -239,9 +242,8 @@ enum cb_status cb_engine_feed(struct cb_engine *e, struct cb_plan *plan, const s
 
 /* ---- features, scores ------------------------------------------------------------------------------------------------ */
 
-/* A plan for `batch` rows, or for half as many where memory does not suffice, and so on. */
-static enum cb_status plan_that_fits(struct cb_engine *e, struct cb_plan_request *request, struct cb_plan **out,
-                                     struct cb_diag *diag)
+enum cb_status cb__engine_plan(struct cb_engine *e, struct cb_plan_request *request, struct cb_plan **out,
+                               struct cb_diag *diag)
 {
     request->batch = e->batch;
     for (;;) {
@@ -267,107 +269,12 @@ static void kept_batch(const struct cb_engine *e, const uint32_t *samples, uint3
     (void)e;
 }
 
-static enum cb_status read_rows(struct cb_engine *e, const struct cb_plan *plan, uint32_t wire, uint32_t count, float *out,
-                                struct cb_diag *diag)
+enum cb_status cb__engine_rows(struct cb_engine *e, const struct cb_plan *plan, uint32_t wire, uint32_t count, float *out,
+                               struct cb_diag *diag)
 {
     const struct cb_tensor *t = cb_plan_tensor(plan, wire);
     uint64_t row = (uint64_t)row_of(e->model->net, wire);
     return cb_buffer_read(e->device, t->buffer, 0, out, row * count * sizeof(float), diag);
-}
-
-static enum cb_status allocate_features(struct cb_engine *e, struct cb_diag *diag)
-{
-    struct cb_features *f = &e->features;
-    size_t rows = (size_t)f->views * f->samples;
-    if (f->has != NULL) {
-        return CB_OK;
-    }
-    f->has = calloc(rows + 1, 1);
-    bool ok = f->has != NULL;
-    for (uint32_t n = 0; n < f->wire_count; n++) {
-        f->data[n] = calloc(rows * (size_t)f->row[n] + 1, sizeof(float));
-        ok = ok && f->data[n] != NULL;
-    }
-    return ok ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory for features");
-}
-
-static enum cb_status cache_batch(struct cb_engine *e, const struct cb_batch *batch, uint32_t view, struct cb_diag *diag)
-{
-    struct cb_features *f = &e->features;
-    bool augmented = e->augmented != NULL && view > 0;
-    struct cb_plan_run run = {.n = batch->count, .seed = e->seed};
-    CB_TRY(cb_engine_feed(e, e->prefix_plan, batch, augmented, view, 0, diag));
-    CB_TRY(cb_plan_forward(e->prefix_plan, &run, diag));
-    for (uint32_t n = 0; n < f->wire_count; n++) {
-        size_t row = (size_t)f->row[n];
-        float *rows = malloc(row * batch->count * sizeof(float));
-        if (rows == NULL) {
-            return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
-        }
-        enum cb_status status = read_rows(e, e->prefix_plan, f->wires[n], batch->count, rows, diag);
-        for (uint32_t i = 0; status == CB_OK && i < batch->count; i++) {
-            size_t to = (size_t)view * f->samples + batch->samples[i];
-            memcpy(f->data[n] + to * row, rows + i * row, row * sizeof(float));
-            f->has[to] = 1;
-        }
-        free(rows);
-        CB_TRY(status);
-    }
-    return CB_OK;
-}
-
-static enum cb_status cache_view(struct cb_engine *e, const uint32_t *samples, uint32_t count, uint32_t view,
-                                 struct cb_diag *diag)
-{
-    struct cb_features *f = &e->features;
-    uint32_t *missing = calloc(count + 1u, sizeof(*missing)), missing_count = 0;
-    if (missing == NULL) {
-        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!f->has[(size_t)view * f->samples + samples[i]]) {
-            missing[missing_count++] = samples[i];
-        }
-    }
-    struct cb_loader *loader = NULL;
-    struct cb_loader_options options = {.batch = (uint32_t)e->batch};
-    enum cb_status status =
-        missing_count > 0 ? cb_loader_create(e->dataset, missing, missing_count, &options, &loader, diag) : CB_OK;
-    uint64_t done = 0;
-    while (status == CB_OK && loader != NULL) {
-        const struct cb_batch *batch;
-        status = cb_loader_next(loader, &batch, diag);
-        if (status != CB_OK || batch == NULL) {
-            break;
-        }
-        status = cache_batch(e, batch, view, diag);
-        done += batch->count;
-        cb_watch_progress(e->watch, "features of the frozen layers", done, missing_count);
-        if (status == CB_OK && cb_watch_cancelled(e->watch)) {
-            status = CB_INTERRUPTED;
-        }
-    }
-    cb_loader_destroy(loader);
-    free(missing);
-    return status;
-}
-
-enum cb_status cb_engine_cache(struct cb_engine *e, const uint32_t *samples, uint32_t count, bool all_views,
-                               struct cb_diag *diag)
-{
-    if (!e->is_cached) {
-        return CB_OK;
-    }
-    CB_TRY(allocate_features(e, diag));
-    if (e->prefix_plan == NULL) {
-        struct cb_plan_request request = {.outputs = e->features.wires, .output_count = e->features.wire_count,
-                                          .nodes = e->prefix};
-        CB_TRY(plan_that_fits(e, &request, &e->prefix_plan, diag));
-    }
-    for (uint32_t view = 0; view < (all_views ? e->features.views : 1); view++) {
-        CB_TRY(cache_view(e, samples, count, view, diag));
-    }
-    return CB_OK;
 }
 
 static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *samples, uint32_t count, float *out,
@@ -381,7 +288,7 @@ static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *
         struct cb_plan_run run = {.n = n, .seed = e->seed};
         CB_TRY(cb_engine_feed(e, e->scores_plan, &batch, false, 0, 0, diag));
         CB_TRY(cb_plan_forward(e->scores_plan, &run, diag));
-        CB_TRY(read_rows(e, e->scores_plan, e->model->scores, n, out + (size_t)at * e->model->outputs, diag));
+        CB_TRY(cb__engine_rows(e, e->scores_plan, e->model->scores, n, out + (size_t)at * e->model->outputs, diag));
     }
     return CB_OK;
 }
@@ -409,7 +316,7 @@ static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *pl
             status = cb_plan_forward(plan, &run, diag);
         }
         if (status == CB_OK) {
-            status = read_rows(e, plan, wire, batch->count, rows, diag);
+            status = cb__engine_rows(e, plan, wire, batch->count, rows, diag);
         }
         for (uint32_t i = 0; status == CB_OK && i < batch->count; i++, done++) {
             while (samples[done] != batch->samples[i]) { /* what could not be read has no row */
@@ -436,7 +343,7 @@ enum cb_status cb_engine_scores(struct cb_engine *e, const uint32_t *samples, ui
     if (e->scores_plan == NULL) {
         struct cb_plan_request request = {.outputs = &e->model->scores, .output_count = 1,
                                           .nodes = e->is_cached ? e->rest : NULL};
-        CB_TRY(plan_that_fits(e, &request, &e->scores_plan, diag));
+        CB_TRY(cb__engine_plan(e, &request, &e->scores_plan, diag));
     }
     return e->is_cached ? scores_from_features(e, samples, count, out_scores, diag)
                         : values_from_inputs(e, e->scores_plan, e->model->scores, samples, count, out_scores, diag);
@@ -447,7 +354,7 @@ enum cb_status cb_engine_extract(struct cb_engine *e, uint32_t wire, const uint3
 {
     struct cb_plan *plan;
     struct cb_plan_request request = {.outputs = &wire, .output_count = 1};
-    CB_TRY(plan_that_fits(e, &request, &plan, diag));
+    CB_TRY(cb__engine_plan(e, &request, &plan, diag));
     bool cached = e->is_cached;
     e->is_cached = false;
     enum cb_status status = values_from_inputs(e, plan, wire, samples, count, out, diag);
@@ -463,7 +370,7 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
     struct cb_plan_request request = {.outputs = &wire, .output_count = 1};
     if (plan == NULL) {
         e->batch = count < e->batch ? count : e->batch;
-        CB_TRY(plan_that_fits(e, &request, &plan, diag));
+        CB_TRY(cb__engine_plan(e, &request, &plan, diag));
     }
     const struct cb_tensor *to = cb_plan_tensor(plan, e->model->input);
     uint64_t row_bytes = (uint64_t)row_of(e->model->net, e->model->input) * (is_u8 ? 1 : sizeof(float));
@@ -479,7 +386,7 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
             status = cb_plan_forward(plan, &run, diag);
         }
         if (status == CB_OK) {
-            status = read_rows(e, plan, wire, n, out + at * out_row, diag);
+            status = cb__engine_rows(e, plan, wire, n, out + at * out_row, diag);
         }
     }
     if (plan != e->scores_plan) {

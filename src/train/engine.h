@@ -56,6 +56,8 @@ struct cb_engine {
     bool *rest;                /* per node: not in the prefix */
     bool is_cached;            /* the prefix has layers and its features fit in memory */
     struct cb_features features;
+    struct cb_feature_file *file; /* the same of earlier runs; NULL: none, or not opened yet */
+    bool file_asked, file_said;
     struct cb_plan *prefix_plan, *scores_plan;
     struct cb_augmenter *plain, *augmented;
     struct cb_augment augment;
