@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "train/feature_file.h"
 #include "train/job.h"
 
 #define MOST 64
@@ -96,9 +97,9 @@ static void close_job(struct cb_job *job)
     cb_task_destroy(task);
 }
 
-static void fit(const char *data, const char *train, bool cached, struct steps *out)
+static void fit_frozen(const char *frozen, const char *data, const char *train, bool cached, struct steps *out)
 {
-    struct cb_job *job = open_job("{up_to: pool}", data, train);
+    struct cb_job *job = open_job(frozen, data, train);
     struct cb_model *model;
     struct cb_engine *engine;
     struct cb_fit_result result;
@@ -114,6 +115,11 @@ static void fit(const char *data, const char *train, bool cached, struct steps *
     cb_engine_destroy(engine);
     cb_model_destroy(model);
     close_job(job);
+}
+
+static void fit(const char *data, const char *train, bool cached, struct steps *out)
+{
+    fit_frozen("{up_to: pool}", data, train, cached, out);
 }
 
 static bool alike(const struct steps *a, const struct steps *b, uint64_t from, uint64_t to)
@@ -199,6 +205,72 @@ static void unreadable_pictures_take_no_part(void **state)
     close_job(job);
 }
 
+static bool was_found(const struct steps *steps)
+{
+    return strstr(steps->said, "found in the cache of an earlier run") != NULL;
+}
+
+/* A second run takes the features of the first, to the same bits; anything that changes them is seen. */
+static void a_second_run_starts_behind_the_prefix(void **state)
+{
+    (void)state;
+    struct steps first, again;
+    const char *data = ", test: none, bad_files: skip";
+    assert_int_equal(setenv("CAMBIUM_FEATURES_MB", "10", 1), 0);
+    fit(data, "", true, &first);
+    assert_false(was_found(&first));
+    fit(data, "", true, &again);
+    assert_true(was_found(&again));
+    assert_memory_equal(first.loss, again.loss, sizeof(first.loss));
+    fit(", test: none, shuffle: false, classes: [c, a, b]", "", true, &again); /* labels are part of what a sample is */
+    assert_false(was_found(&again));
+
+    fit(data, ", seed: 5", true, &again); /* other random weights */
+    assert_false(was_found(&again));
+    fit_frozen("{up_to: conv}", data, "", true, &again); /* the same prefix: what follows has nothing to train */
+    assert_true(was_found(&again));
+    fit_frozen("{up_to: conv}, replace: pool, head: [flatten, dense]", data, "", true, &again); /* another cut */
+    assert_false(was_found(&again));
+    fit(", test: none, resize: squash", "", true, &again); /* pictures prepared in another way */
+    assert_false(was_found(&again));
+    char *scaled = cb_arena_strdup(arena, network);
+    memcpy(strstr(scaled, "20.0"), "21.0", 4); /* another contract */
+    put("net.yaml", scaled, strlen(scaled));
+    fit(data, "", true, &again);
+    assert_false(was_found(&again));
+    put("net.yaml", network, strlen(network));
+    fit(data, "", true, &again);
+    assert_true(was_found(&again));
+    assert_memory_equal(first.loss, again.loss, sizeof(first.loss));
+}
+
+/* A view belongs to its number, its change, its seed and its sample; view 0 to the sample alone. */
+static void ids_of_views(void **state)
+{
+    (void)state;
+    static const char *const data[] = {", test: none, augment: [flip], views: 2", ", test: none, augment: [{rotate: 5}]"};
+    char ids[2][3][65], other[65];
+    for (int k = 0; k < 2; k++) {
+        struct cb_job *job = open_job("{up_to: pool}", data[k], "");
+        struct cb_engine engine = {.dataset = job->dataset, .seed = 1};
+        for (uint32_t view = 0; view < 3; view++) {
+            assert_true(cb_feature_id(&engine, 0, view, ids[k][view]));
+        }
+        assert_string_not_equal(ids[k][0], ids[k][1]);
+        assert_string_not_equal(ids[k][1], ids[k][2]);
+        assert_true(cb_feature_id(&engine, 2, 0, other));
+        assert_string_not_equal(ids[k][0], other);
+        engine.seed = 2;
+        assert_true(cb_feature_id(&engine, 0, 0, other));
+        assert_string_equal(ids[k][0], other);
+        assert_true(cb_feature_id(&engine, 0, 1, other));
+        assert_string_not_equal(ids[k][1], other);
+        close_job(job);
+    }
+    assert_string_equal(ids[0][0], ids[1][0]);
+    assert_string_not_equal(ids[0][1], ids[1][1]);
+}
+
 int main(void)
 {
     open_device_or_skip();
@@ -208,11 +280,16 @@ int main(void)
     if (mkdtemp(folder) == NULL) {
         return 1;
     }
+    /* Nothing of other runs; compiled kernels lie in the test's folder, too. */
+    setenv("CAMBIUM_CACHE", cb_path_join(arena, folder, "cache"), 1);
+    setenv("CAMBIUM_FEATURES_MB", "0", 1);
     make_files();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_features_give_the_same_losses),
         cmocka_unit_test(each_epoch_takes_its_view),
+        cmocka_unit_test(ids_of_views),
         cmocka_unit_test(unreadable_pictures_take_no_part),
+        cmocka_unit_test(a_second_run_starts_behind_the_prefix),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     (void)cb_remove_tree(folder, diag);
