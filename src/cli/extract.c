@@ -22,6 +22,7 @@ struct extraction {
     const char *output;
     float *values;
     size_t count;
+    struct cb_watch watch;
 };
 
 /* A tensor `x` of prepared inputs, [N, ...] of the network's own shape. */
@@ -79,6 +80,8 @@ static enum cb_status from_pictures(struct extraction *e, const char *const *inp
     enum cb_status status = rows != NULL && e->values != NULL ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     for (size_t at = 0; status == CB_OK && at < e->count; at += 16) {
         uint32_t n = e->count - at < 16 ? (uint32_t)(e->count - at) : 16;
+        cb_watch_progress(&e->watch, "extracting", at, e->count);
+        status = cb_watch_cancelled(&e->watch) ? CB_INTERRUPTED : CB_OK;
         for (uint32_t i = 0; status == CB_OK && i < n; i++) {
             status = cb_image_for_contract(files[at + i], c, model->background, rows + i * bytes, NULL, diag);
         }
@@ -86,6 +89,7 @@ static enum cb_status from_pictures(struct extraction *e, const char *const *inp
             status = cb_engine_values(e->engine, e->wire, rows, true, n, e->values + at * row, diag);
         }
     }
+    cb_cli_clear_progress(e->cli);
     free(rows);
     return status;
 }
@@ -137,7 +141,7 @@ static int run(struct cb_cli *cli)
 {
     struct cb_opened opened = {0};
     struct cb_device *device = NULL;
-    struct extraction e = {.cli = cli, .output = cb_cli_value(cli, "--output")};
+    struct extraction e = {.cli = cli, .output = cb_cli_value(cli, "--output"), .watch = cb_cli_watch(cli)};
     if (cli->argument_count < 2 || e.output == NULL) {
         return cb_cli_misuse(cli, "a model, at least one input, and -o FILE are needed");
     }
@@ -149,7 +153,7 @@ static int run(struct cb_cli *cli)
         status = cb_cli_open_device(cli, &device);
     }
     if (status == CB_OK) {
-        status = cb_engine_create(opened.model, NULL, device, false, 0, NULL, &e.engine, cli->diag);
+        status = cb_engine_create(opened.model, NULL, device, false, 0, &e.watch, &e.engine, cli->diag);
     }
     if (status == CB_OK) {
         bool tensors = cli->argument_count == 2 && cb_ends_with(cli->arguments[1], ".safetensors");

@@ -8,6 +8,7 @@
 static int run(struct cb_cli *cli)
 {
     struct cb_backbone *backbone = NULL;
+    struct cb_watch watch = cb_cli_watch(cli);
     char *path = NULL, hex[65];
     if (cli->argument_count != 1) {
         return cb_cli_misuse(cli, "one backbone is needed");
@@ -21,7 +22,9 @@ static int run(struct cb_cli *cli)
         status = cb_backbone_open(name, ".", NULL, &backbone, cli->diag);
     }
     if (status == CB_OK) {
+        backbone->watch = &watch;
         status = cb_backbone_weights(backbone, &path, cli->diag);
+        cb_cli_clear_progress(cli);
     }
     if (status == CB_OK) {
         status = cb_sha256_of_file(path, hex, cli->diag);

@@ -35,6 +35,8 @@ enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const cha
         return cb_model_load(folder != NULL ? folder : what, out->registry, &out->model, cli->diag);
     }
     CB_TRY(cb_backbone_open(what, ".", NULL, &out->backbone, cli->diag));
+    out->watch = cb_cli_watch(cli);
+    out->backbone->watch = &out->watch;
     bool random = weights != NULL && strcmp(weights, "none") == 0;
     return cb_model_from_backbone(out->backbone, out->registry, random ? NULL : weights, random, &out->model, cli->diag);
 }

@@ -3,12 +3,13 @@
 #define CAMBIUM_CLI_OPEN_MODEL_H
 
 #include "cli/cli.h"
-#include "train/model.h"
+#include "train/engine.h"
 
 struct cb_opened {
     struct cb_registry *registry;
     struct cb_backbone *backbone; /* NULL for a run */
     struct cb_model *model;
+    struct cb_watch watch; /* of the weights' download */
 };
 
 /* Opens a run (name, path, `run:NAME`, `last`), a backbone's name or a network file. `weights`: a path, `none`, or NULL

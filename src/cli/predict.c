@@ -125,6 +125,10 @@ static enum cb_status predict(struct prediction *p, const char *const *files, si
     for (size_t at = 0; status == CB_OK && at < count;) {
         const char *names[AT_ONCE];
         uint32_t n = 0;
+        if (cb_cli_was_interrupted()) {
+            status = CB_INTERRUPTED;
+            break;
+        }
         for (; n < AT_ONCE && at < count; at++) {
             enum cb_status read = cb_image_for_contract(files[at], c, model->background, rows + n * bytes, NULL,
                                                         p->cli->diag);

@@ -14,6 +14,8 @@ struct state {
     struct cb_cli *cli;
     char what[64];
     double started, drawn;
+    uint64_t done;
+    uint64_t first; /* what was done when the work was first drawn: a resumed run's steps took no time now */
 };
 static struct state state; /* one command runs in a process */
 
@@ -42,36 +44,61 @@ void cb_cli_clear_progress(struct cb_cli *cli)
     }
 }
 
-static void draw(const char *what, uint64_t done, uint64_t total, const char *extra)
+/* `amount`: how far it is, in the work's own unit. `total` 0: nobody knows, so the time spent is shown. */
+static void draw(const char *what, uint64_t done, uint64_t total, const char *amount)
 {
     double now = cb_clock_seconds();
-    if (strcmp(what, state.what) != 0) {
+    if (strncmp(what, state.what, sizeof(state.what) - 1) != 0 || done < state.done) { /* or once more from the start */
         snprintf(state.what, sizeof(state.what), "%s", what);
         state.started = now;
-    } else if (now - state.drawn < 0.1 && done < total) {
+        state.first = done;
+    } else if (now - state.drawn < 0.1 && (done < total || total == 0)) {
         return;
     }
+    state.done = done;
     state.drawn = now;
-    char left[32] = "";
+    char time[32] = "";
     double spent = now - state.started;
-    if (done > 0 && total > done && spent > 0.5) {
-        cb_format_seconds(spent / (double)done * (double)(total - done), left);
+    if (total == 0) {
+        cb_format_seconds(floor(spent), time);
+        fprintf(stderr, "\r\033[K%s %s, %s", what, amount, time);
+    } else {
+        if (done > state.first && total > done && spent > 0.5) {
+            cb_format_seconds(spent / (double)(done - state.first) * (double)(total - done), time);
+        }
+        int width = 24, full = done < total ? (int)((double)done / (double)total * width) : width;
+        fprintf(stderr, "\r\033[K%s [%.*s%*s] %s%s%s%s", what, full, "########################", width - full, "",
+                amount, time[0] != '\0' ? ", " : "", time, time[0] != '\0' ? " left" : "");
     }
-    int width = 24, full = total > 0 ? (int)((double)done / (double)total * width) : 0;
-    fprintf(stderr, "\r\033[K%s [%.*s%*s] %llu of %llu%s%s%s%s", what, full, "########################", width - full, "",
-            (unsigned long long)done, (unsigned long long)total, extra, left[0] != '\0' ? ", " : "", left,
-            left[0] != '\0' ? " left" : "");
+    line_is_drawn = true;
+    if (total > 0 && done >= total) {
+        cb_cli_clear_progress(state.cli);
+    }
     fflush(stderr);
-    line_is_drawn = done < total;
-    if (done >= total) {
-        fprintf(stderr, "\r\033[K");
-    }
 }
 
 static void on_progress(void *context, const char *what, uint64_t done, uint64_t total)
 {
+    if (draws(context) && total > 0) {
+        char amount[64];
+        snprintf(amount, sizeof(amount), "%llu of %llu", (unsigned long long)done, (unsigned long long)total);
+        draw(what, done, total, amount);
+    }
+}
+
+/* "fetching efficientnet-lite0.pth [####    ] 9.4 MB of 18.8 MB, 12 s left". A registry's client tells no sizes. */
+static void on_download(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes)
+{
     if (draws(context)) {
-        draw(what, done, total, "");
+        char name[64], amount[80], done[32], total[32];
+        snprintf(name, sizeof(name), "fetching %s", cb_path_base(what));
+        cb_format_bytes(done_bytes, done);
+        if (total_bytes > 0) {
+            snprintf(amount, sizeof(amount), "%s of %s", done, cb_format_bytes(total_bytes, total));
+        } else {
+            snprintf(amount, sizeof(amount), "%s", done_bytes > 0 ? done : "");
+        }
+        draw(name, done_bytes, total_bytes, amount);
     }
 }
 
@@ -79,9 +106,10 @@ static void on_step(void *context, uint64_t step, uint64_t steps, double loss, d
 {
     (void)rate;
     if (draws(context)) {
-        char extra[64];
-        snprintf(extra, sizeof(extra), " steps, loss %.4f", loss);
-        draw("training", step, steps, extra);
+        char amount[96];
+        snprintf(amount, sizeof(amount), "%llu of %llu steps, loss %.4f", (unsigned long long)step,
+                 (unsigned long long)steps, loss);
+        draw("training", step, steps, amount);
     }
 }
 
@@ -134,6 +162,6 @@ struct cb_watch cb_cli_watch(struct cb_cli *cli)
     state = (struct state){.cli = cli};
     signal(SIGINT, on_interrupt);
     signal(SIGTERM, on_interrupt);
-    return (struct cb_watch){.context = cli, .progress = on_progress, .epoch = on_epoch, .step = on_step,
-                             .cancelled = on_cancelled, .say = on_say};
+    return (struct cb_watch){.context = cli, .progress = on_progress, .download = on_download,
+                             .epoch = on_epoch, .step = on_step, .cancelled = on_cancelled, .say = on_say};
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "train/model.h"
+#include "train/engine.h"
 #include "train/random.h"
 #include "weights/fetch.h"
 #include "weights/safetensors.h"
@@ -131,6 +131,16 @@ struct conversion {
     struct cb_backbone *backbone;
 };
 
+/* Passes on how far a download is; false stops it. */
+static bool on_download(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes)
+{
+    const struct cb_watch *watch = ((struct conversion *)context)->backbone->watch;
+    if (watch != NULL && watch->download != NULL) {
+        watch->download(watch->context, what, done_bytes, total_bytes);
+    }
+    return !cb_watch_cancelled(watch);
+}
+
 /* Reads a file of another framework onto the backbone's own network and writes it in our layouts. */
 static enum cb_status convert(void *context, const struct cb_weight_source *source, const char *from, const char *sha256,
                               const char *to, struct cb_diag *diag)
@@ -186,7 +196,8 @@ enum cb_status cb_backbone_weights(struct cb_backbone *b, char **out_path, struc
     cb_text_free(&json);
     struct conversion context = {b};
     struct cb_fetch_request request = {.name = b->name, .sources = sources, .source_count = count, .folder = b->folder,
-                                       .conversion_key = key, .convert = convert, .context = &context};
+                                       .conversion_key = key, .convert = convert, .context = &context,
+                                       .progress = on_download};
     struct cb_fetch_result result;
     CB_TRY(cb_fetch(&request, b->arena, &result, diag));
     *out_path = cb_arena_strdup(b->arena, result.path);

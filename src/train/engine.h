@@ -25,6 +25,8 @@ struct cb_watch {
     void *context;
     /* "reading pictures", "features", ...; done of total. */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    /* A download; `total_bytes` 0: nobody knows how many come. */
+    void (*download)(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes);
     void (*epoch)(void *context, const struct cb_epoch *epoch);
     /* After each step: step number from 1, of how many, loss, rate. */
     void (*step)(void *context, uint64_t step, uint64_t steps, double loss, double rate);

@@ -313,6 +313,7 @@ enum cb_status cb_job_run(struct cb_job *job, struct cb_device *device, const st
     if (!job->is_split) {
         CB_TRY(cb_job_prepare(job, watch, diag));
     }
+    job->backbone->watch = watch;
     CB_TRY(cb_model_build(job->task, job->backbone, job->registry, job->dataset, 0, true, &result.model, diag));
     enum cb_status status = cb_engine_create(result.model, job->dataset, device, true, job->task->config.seed, watch,
                                              &engine, diag);

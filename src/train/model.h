@@ -12,6 +12,8 @@
 
 #define CB_FORMAT_VERSION 1 /* of model.safetensors; a file of a newer one is refused */
 
+struct cb_watch;
+
 /* A network description with its weights file, before anything is built. */
 struct cb_backbone {
     struct cb_arena *arena;
@@ -21,6 +23,7 @@ struct cb_backbone {
     const char *run;             /* the run's folder when it is one; else NULL */
     const struct cb_value *file; /* the map */
     struct cb_contract contract; /* of its first input */
+    const struct cb_watch *watch; /* follows a download of the weights and may stop it; NULL: silence */
 };
 
 /* Finds `what`: a name in configs/backbones, the path of a YAML file, `run:NAME`, or a run's folder; relative paths start
