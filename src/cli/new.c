@@ -19,6 +19,32 @@ static bool progress(void *context, uint64_t done, uint64_t total)
     return !cb_watch_cancelled(watch);
 }
 
+/* The pictures of the smallest class that can be read. */
+static uint32_t least_readable(struct cb_arena *arena, const struct cb_dataset *d, const struct cb_survey *s,
+                               uint32_t *out_class)
+{
+    uint32_t *counts = CB_NEW_ARRAY(arena, uint32_t, d->class_count + 1), least = UINT32_MAX;
+    *out_class = 0;
+    for (uint32_t i = 0; counts != NULL && i < d->class_count; i++) {
+        counts[i] = cb_dataset_class_size(d, i);
+    }
+    for (uint32_t i = 0; counts != NULL && i < s->unreadable_count; i++) {
+        counts[d->labels[s->unreadable[i].sample]]--;
+    }
+    for (uint32_t i = 0; counts != NULL && i < d->class_count; i++) {
+        if (counts[i] < least) {
+            least = counts[i];
+            *out_class = i;
+        }
+    }
+    return least;
+}
+
+static const char *without_prefix(const char *reason)
+{
+    return cb_starts_with(reason, "error: ") ? reason + 7 : reason;
+}
+
 static void show(const struct cb_dataset *d, const struct cb_survey *s)
 {
     printf("%u pictures in %u classes, %u x %u to %u x %u (half are at least %u wide)\n", d->count, d->class_count,
@@ -28,7 +54,7 @@ static void show(const struct cb_dataset *d, const struct cb_survey *s)
         printf("  %-24s %5u%s\n", d->classes[i], size, size < 5 ? "  (few: at least 10 would be better)" : "");
     }
     for (uint32_t i = 0; i < s->unreadable_count; i++) {
-        printf("  unreadable: %s\n", s->unreadable[i].reason);
+        printf("  unreadable: %s\n", without_prefix(s->unreadable[i].reason));
     }
     for (uint32_t i = 0; i < s->duplicate_count; i++) {
         const struct cb_duplicate *twin = &s->duplicates[i];
@@ -60,10 +86,13 @@ static enum cb_status write_task(struct cb_cli *cli, const char *path, const cha
 {
     struct cb_text text = {0};
     const char *backbone = cb_cli_value(cli, "--backbone");
-    uint32_t least = UINT32_MAX;
-    for (uint32_t i = 0; i < d->class_count; i++) {
-        uint32_t size = cb_dataset_class_size(d, i);
-        least = size < least ? size : least;
+    uint32_t smallest, least = least_readable(cli->arena, d, s, &smallest);
+    bool has_parts = false; /* the folder says itself what is for the test */
+    for (uint32_t i = 0; i < d->count; i++) {
+        has_parts = has_parts || d->parts[i] == CB_PART_TEST;
+    }
+    if (least == 0) {
+        return cb_fail(cli->diag, CB_INVALID, NULL, "no picture of the class `%s` can be read", d->classes[smallest]);
     }
     cb_text_addf(&text, "# %u pictures of %u kinds; made by `cambium new`. Next: cambium train %s\n", d->count,
                  d->class_count, path);
@@ -76,8 +105,16 @@ static enum cb_status write_task(struct cb_cli *cli, const char *path, const cha
     if (s->unreadable_count > 0) {
         cb_text_addf(&text, "  bad_files: skip                # %u cannot be read\n", s->unreadable_count);
     }
-    cb_text_add(&text, "  # Without test data the result is cross-validated, then the network is fitted on everything.\n");
-    if (least >= 15) {
+    if (has_parts) {
+        cb_text_add(&text, "  # What is trained on and what is tested on stands in folders of their own.\n");
+    } else if (least < 2) {
+        cb_text_addf(&text, "  test: none                     # `%s` has a single picture, so nothing is left to test with\n",
+                     d->classes[smallest]);
+    } else {
+        cb_text_add(&text,
+                    "  # Without test data the result is cross-validated, then the network is fitted on everything.\n");
+    }
+    if (!has_parts && least >= 15) {
         cb_text_add(&text, "  # train: {per_class: 10}\n  # test: rest\n");
     }
     enum cb_status status = text.failed ? cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory")

@@ -49,44 +49,63 @@ void cb_cli_close_model(struct cb_opened *opened)
     *opened = (struct cb_opened){0};
 }
 
-static bool is_input(const char *name)
+/* A growing list of paths in the arena. */
+struct inputs {
+    struct cb_cli *cli;
+    const char **files;
+    size_t count, capacity;
+};
+
+static enum cb_status add_input(struct inputs *in, const char *path)
 {
-    return cb_image_has_extension(name);
+    if (in->count == in->capacity) {
+        size_t capacity = in->capacity > 0 ? in->capacity * 2 : 64;
+        const char **more = CB_NEW_ARRAY(in->cli->arena, const char *, capacity);
+        if (more == NULL) {
+            return cb_fail(in->cli->diag, CB_MEMORY, NULL, "out of memory");
+        }
+        if (in->count > 0) {
+            memcpy(more, in->files, in->count * sizeof(*more));
+        }
+        in->files = more;
+        in->capacity = capacity;
+    }
+    in->files[in->count++] = path;
+    return CB_OK;
+}
+
+/* The pictures in a folder and in the folders below it; links in a circle end at MAX_DEPTH. */
+static enum cb_status add_folder(struct inputs *in, const char *folder, int depth)
+{
+    enum { MAX_DEPTH = 16 };
+    char **names;
+    size_t count;
+    CB_TRY(cb_folder_list(in->cli->arena, folder, &names, &count, NULL, in->cli->diag));
+    for (size_t i = 0; i < count; i++) {
+        char *path = cb_path_join(in->cli->arena, folder, names[i]);
+        if (path == NULL) {
+            return cb_fail(in->cli->diag, CB_MEMORY, NULL, "out of memory");
+        }
+        if (cb_path_is_folder(path)) {
+            CB_TRY(depth < MAX_DEPTH ? add_folder(in, path, depth + 1) : CB_OK);
+        } else if (cb_image_has_extension(names[i])) {
+            CB_TRY(add_input(in, path));
+        }
+    }
+    return CB_OK;
 }
 
 enum cb_status cb_cli_expand_inputs(struct cb_cli *cli, const char *const *arguments, size_t count,
                                     const char ***out_files, size_t *out_count)
 {
-    size_t used = 0, capacity = 64;
-    const char **files = CB_NEW_ARRAY(cli->arena, const char *, capacity);
-    for (size_t i = 0; i < count && files != NULL; i++) {
-        char **names = NULL;
-        size_t name_count = 1;
-        bool folder = cb_path_is_folder(arguments[i]);
-        if (folder) {
-            CB_TRY(cb_folder_list(cli->arena, arguments[i], &names, &name_count, NULL, cli->diag));
-        }
-        for (size_t k = 0; k < name_count; k++) {
-            const char *path = folder ? cb_path_join(cli->arena, arguments[i], names[k]) : arguments[i];
-            if (folder && (cb_path_is_folder(path) || !is_input(path))) {
-                continue;
-            }
-            if (used == capacity) {
-                const char **more = CB_NEW_ARRAY(cli->arena, const char *, capacity * 2);
-                if (more == NULL) {
-                    return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
-                }
-                memcpy(more, files, used * sizeof(*files));
-                files = more;
-                capacity *= 2;
-            }
-            files[used++] = path;
-        }
+    struct inputs in = {.cli = cli};
+    for (size_t i = 0; i < count; i++) {
+        CB_TRY(cb_path_is_folder(arguments[i]) ? add_folder(&in, arguments[i], 0) : add_input(&in, arguments[i]));
     }
-    if (used == 0) {
+    if (in.count == 0) {
         return cb_fail(cli->diag, CB_NOT_FOUND, NULL, "there are no pictures in what was given");
     }
-    *out_files = files;
-    *out_count = used;
+    *out_files = in.files;
+    *out_count = in.count;
     return CB_OK;
 }

@@ -16,7 +16,7 @@ struct cb_opened {
  * for the model's own. The caller closes it, also after a failure. */
 enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const char *weights, struct cb_opened *out);
 void cb_cli_close_model(struct cb_opened *opened);
-/* Files as they are; of folders the pictures in them. NOT_FOUND when nothing is left. In the arena. */
+/* Files as they are; of folders the pictures in them and in the folders below. NOT_FOUND when nothing is left. In the arena. */
 enum cb_status cb_cli_expand_inputs(struct cb_cli *cli, const char *const *arguments, size_t count,
                                     const char ***out_files, size_t *out_count);
 

@@ -33,11 +33,21 @@ static enum cb_status open_folder(struct cb_cli *cli, const struct cb_task *task
     const char *name = run_name(cli, task);
     *out_resume = cb_cli_has(cli, "--resume");
     if (!*out_resume) {
-        return cb_run_create(cli->arena, name, out_folder, cli->diag);
+        CB_TRY(cb_run_create(cli->arena, name, out_folder, cli->diag));
+        char *checkpoint = cb_path_join(cli->arena, *out_folder, "checkpoint"); /* so that it is known for a run from here on */
+        return checkpoint != NULL ? cb_make_folders(checkpoint, cli->diag) : CB_MEMORY;
     }
     char *folder = cb_arena_printf(cli->arena, "runs/%s", name);
     char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
     if (folder == NULL || state == NULL || !cb_path_exists(state)) {
+        char *model = cb_arena_printf(cli->arena, "runs/%s/model.safetensors", name);
+        if (model != NULL && cb_path_exists(model)) {
+            return cb_fail(cli->diag, CB_NOT_FOUND, NULL, "the run `%s` is finished: there is nothing to go on with", folder);
+        }
+        if (cb_path_is_folder(folder)) {
+            return cb_fail(cli->diag, CB_NOT_FOUND, NULL,
+                           "the run `%s` ended before its first checkpoint: start it anew without --resume", folder);
+        }
         return cb_fail(cli->diag, CB_NOT_FOUND, NULL, "there is no unfinished run `runs/%s` to go on with", name);
     }
     *out_folder = folder;
@@ -65,10 +75,17 @@ static void say_interrupted(const struct cb_cli *cli, const char *folder)
 {
     char *state = cb_arena_printf(cli->arena, "%s/checkpoint/state.safetensors", folder);
     if (state != NULL && cb_path_exists(state)) {
-        fprintf(stderr, "stopped; `cambium train %s --name %s --resume` goes on from here\n", cli->arguments[0],
-                cb_path_base(folder));
+        fprintf(stderr, "stopped; its checkpoint is kept in `%s`, and this goes on from there:\n    cambium train %s", folder,
+                cli->arguments[0]);
+        for (size_t i = 0; i < cli->set_count; i++) { /* another task would be refused */
+            fprintf(stderr, " --set '%s'", cli->sets[i]);
+        }
+        if (cli->device != NULL) {
+            fprintf(stderr, " --device '%s'", cli->device);
+        }
+        fprintf(stderr, " --name %s --resume\n", cb_path_base(folder));
     } else {
-        fprintf(stderr, "stopped before there was anything to keep\n");
+        fprintf(stderr, "stopped before the first checkpoint: nothing is kept, and the same command starts anew\n");
         remove_run(folder);
     }
 }
@@ -95,7 +112,7 @@ static enum cb_status train(struct cb_cli *cli, struct cb_task *task, struct cb_
         }
         return status;
     }
-    status = cb_run_save(folder, task, &result, cli->diag);
+    status = cb_run_save(folder, job, &result, cli->diag);
     if (status != CB_OK) {
         keep_or_remove(cli, folder);
     } else {

@@ -185,16 +185,16 @@ static bool set_classes(struct cb__draft *draft)
 static enum cb_status explain_nothing(const struct walk *walk, const char *path, uint32_t loose)
 {
     struct cb_arena *arena = walk->draft->arena;
+    if (loose) {
+        return cb_fail(walk->diag, CB_INVALID, walk->at,
+                       "`%s` holds %u picture%s but no folder per class; put each class's pictures into a folder of "
+                       "its own, or name a table with `labels: FILE.csv`", path, loose, loose == 1 ? "" : "s");
+    }
     if (walk->counts[KIND_SOUND] || walk->counts[KIND_TEXT]) {
         enum kind kind = walk->counts[KIND_SOUND] ? KIND_SOUND : KIND_TEXT;
         return cb_fail(walk->diag, CB_MISMATCH, walk->at,
                        "`images` names pictures, but `%s` holds %s (%u, for example `%s`) and no picture", path,
                        kind == KIND_SOUND ? "sound files" : "texts", walk->counts[kind], walk->examples[kind]);
-    }
-    if (loose) {
-        return cb_fail(walk->diag, CB_INVALID, walk->at,
-                       "`%s` holds %u picture%s but no folder per class; put each class's pictures into a folder of "
-                       "its own, or name a table with `labels: FILE.csv`", path, loose, loose == 1 ? "" : "s");
     }
     char *prepare = cb_path_join(arena, path, "prepare");
     if (prepare && cb_file_bytes(prepare) > 0) {

@@ -395,6 +395,9 @@ struct cb_value *cb_result_to_value(struct cb_arena *arena, const struct cb_resu
     put_real(arena, map, "seconds", r->seconds);
     (void)cb_map_set(arena, hashes, "before", cb_value_text(arena, r->frozen_before, NULL));
     (void)cb_map_set(arena, hashes, "after", cb_value_text(arena, r->frozen_after, NULL));
+    if (r->frozen_file[0] != '\0') {
+        (void)cb_map_set(arena, hashes, "file", cb_value_text(arena, r->frozen_file, NULL));
+    }
     (void)cb_map_set(arena, map, "frozen_sha256", hashes);
     (void)cb_map_set(arena, params, "frozen", cb_value_int(arena, r->frozen_params, NULL));
     (void)cb_map_set(arena, params, "trainable", cb_value_int(arena, r->trainable_params, NULL));

@@ -41,7 +41,8 @@ struct cb_result {
     struct cb_fit_result fit;         /* of the final one */
     double seconds;                   /* of everything */
     int64_t frozen_params, trainable_params;
-    char frozen_before[65], frozen_after[65];
+    char frozen_before[65], frozen_after[65]; /* as loaded; as read back from the device after training */
+    char frozen_file[65];             /* as found in the saved file again; "" before it is saved */
     char test_sha256[65];             /* which samples these are; "" without a test */
     struct cb_model *model;           /* with the trained values; the caller destroys it */
 };

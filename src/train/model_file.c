@@ -107,17 +107,21 @@ enum cb_status cb_model_save(const struct cb_model *model, const struct cb_model
 
 /* ---- reading -------------------------------------------------------------------------------------------------------- */
 
+/* Format 0 is what was written before files carried a version: the same without it. A change that an older program would
+ * misread takes a new number, and this reader keeps knowing the older ones. */
 static enum cb_status check_version(struct cb_tensor_file *file, const char *path, struct cb_diag *diag)
 {
     const char *format = cb_tensors_metadata(file, "format"), *version = cb_tensors_metadata(file, "format_version");
-    if (format == NULL || strcmp(format, "cambium") != 0 || version == NULL ||
+    if (format == NULL || strcmp(format, "cambium") != 0 ||
         cb_tensors_metadata(file, "network") == NULL) {
         return cb_fail(diag, CB_FORMAT, NULL, "`%s` is no run of Cambium: its metadata holds no network", path);
     }
+    version = version != NULL ? version : "0";
     char *end;
     long number = strtol(version, &end, 10);
-    if (end == version || *end != '\0' || number < 1) {
-        return cb_fail(diag, CB_FORMAT, NULL, "`%s` has the format version `%s`, which is no number", path, version);
+    if (end == version || *end != '\0' || number < 0) {
+        return cb_fail(diag, CB_FORMAT, NULL, "`%s` has the format version `%s`; there are 0 to %d", path, version,
+                       CB_FORMAT_VERSION);
     }
     if (number > CB_FORMAT_VERSION) {
         return cb_fail(diag, CB_UNSUPPORTED, NULL,

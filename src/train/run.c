@@ -27,12 +27,20 @@ enum cb_status cb_run_create(struct cb_arena *arena, const char *name, char **ou
     return cb_fail(diag, CB_IO, NULL, "there are too many runs of the name `%s`", name);
 }
 
+static bool holds_model(struct cb_arena *arena, const char *folder)
+{
+    char *path = folder != NULL ? cb_path_join(arena, folder, "model.safetensors") : NULL;
+    return path != NULL && cb_path_exists(path);
+}
+
+/* The run that was written last; one that was never finished only when there is no other. */
 static char *newest(struct cb_arena *arena)
 {
     char **names = NULL, *best = NULL;
     size_t count = 0;
     struct stat s;
     double best_time = -1;
+    bool best_is_whole = false;
     if (!cb_path_is_folder("runs") || cb_folder_list(arena, "runs", &names, &count, NULL, NULL) != CB_OK) {
         return NULL;
     }
@@ -41,9 +49,11 @@ static char *newest(struct cb_arena *arena)
         double time = folder != NULL && stat(folder, &s) == 0 && S_ISDIR(s.st_mode)
                           ? (double)s.st_mtim.tv_sec + 1e-9 * (double)s.st_mtim.tv_nsec
                           : -1;
-        if (time > best_time) {
+        bool is_whole = time >= 0 && holds_model(arena, folder);
+        if (time >= 0 && (is_whole != best_is_whole ? is_whole : time > best_time)) {
             best_time = time;
             best = folder;
+            best_is_whole = is_whole;
         }
     }
     return best;
@@ -57,16 +67,16 @@ static const char *run_name(const void *context, size_t i)
 
 enum cb_status cb_run_find(struct cb_arena *arena, const char *run, char **out_folder, struct cb_diag *diag)
 {
-    char *folder = NULL;
+    char *folder = NULL, *named = cb_arena_printf(arena, "runs/%s", cb_starts_with(run, "run:") ? run + 4 : run);
     if (strcmp(run, "last") == 0) {
         folder = newest(arena);
         if (folder == NULL) {
             return cb_fail(diag, CB_NOT_FOUND, NULL, "there are no runs yet in `runs/`");
         }
-    } else if (cb_path_is_folder(run)) {
-        folder = cb_arena_strdup(arena, run);
+    } else if (cb_path_is_folder(run) && (holds_model(arena, run) || named == NULL || !cb_path_is_folder(named))) {
+        folder = cb_arena_strdup(arena, run); /* else it is the folder of pictures that gave the run its name */
     } else {
-        folder = cb_arena_printf(arena, "runs/%s", cb_starts_with(run, "run:") ? run + 4 : run);
+        folder = named;
     }
     if (folder == NULL || !cb_path_is_folder(folder)) {
         char **names = NULL;
@@ -88,7 +98,7 @@ enum cb_status cb_run_find(struct cb_arena *arena, const char *run, char **out_f
 }
 
 /* The frozen part as the saved file has it must be what was loaded. */
-static enum cb_status prove(const char *path, const struct cb_result *result, struct cb_diag *diag)
+static enum cb_status prove(const char *path, struct cb_result *result, struct cb_diag *diag)
 {
     const struct cb_network *net = result->model->net;
     struct cb_tensor_file *file;
@@ -112,6 +122,7 @@ static enum cb_status prove(const char *path, const struct cb_result *result, st
         return cb_fail(diag, CB_INTERNAL, NULL, "`%s` does not hold the frozen layers as they were: SHA-256 %s, not %s",
                        path, hex, result->frozen_before);
     }
+    memcpy(result->frozen_file, hex, sizeof(hex));
     return CB_OK;
 }
 
@@ -130,13 +141,67 @@ static enum cb_status write_value(const char *path, const struct cb_value *value
     return status;
 }
 
-static enum cb_status save_in(struct cb_arena *arena, const char *folder, const struct cb_task *task,
-                              const struct cb_result *result, struct cb_diag *diag)
+static void add_csv_field(struct cb_text *text, const char *field)
 {
+    bool quote = strpbrk(field, ",\"\r\n") != NULL;
+    cb_text_add(text, quote ? "\"" : "");
+    for (; *field != '\0'; field++) {
+        cb_text_addf(text, *field == '"' ? "\"\"" : "%c", *field);
+    }
+    cb_text_add(text, quote ? "\"" : "");
+}
+
+/* Of each sample that was tested: its label, what was predicted and how surely; or its values and the predicted ones. */
+static void add_prediction(const struct cb_dataset *d, const struct cb_result *r, uint64_t i, struct cb_text *text)
+{
+    uint32_t sample = r->samples[i], outputs = r->model->outputs;
+    const float *row = r->predictions + i * outputs;
+    add_csv_field(text, cb_dataset_name(d, sample));
+    if (r->is_classes) {
+        uint32_t best = cb_argmax(row, outputs), label = (uint32_t)d->labels[sample];
+        cb_text_add(text, ",");
+        add_csv_field(text, d->classes[label]);
+        cb_text_add(text, ",");
+        add_csv_field(text, d->classes[best]);
+        cb_text_addf(text, ",%.6g", row[best]);
+    }
+    for (uint32_t k = 0; !r->is_classes && k < outputs; k++) {
+        cb_text_addf(text, ",%.9g,%.9g", d->values[(size_t)sample * outputs + k], row[k]);
+    }
+    cb_text_add(text, "\n");
+}
+
+static enum cb_status write_predictions(const char *path, const struct cb_dataset *d, const struct cb_result *r,
+                                        struct cb_diag *diag)
+{
+    struct cb_text text = {0};
+    if (r->n == 0 || (!r->has_test && r->folds == 0)) {
+        return CB_OK;
+    }
+    cb_text_add(&text, r->is_classes ? "input,label,predicted,probability\n" : "input");
+    for (uint32_t k = 0; !r->is_classes && k < r->model->outputs; k++) {
+        cb_text_addf(&text, ",value_%u,predicted_%u", k + 1, k + 1);
+    }
+    cb_text_add(&text, r->is_classes ? "" : "\n");
+    for (uint64_t i = 0; i < r->n; i++) {
+        add_prediction(d, r, i, &text);
+    }
+    enum cb_status status = text.failed ? cb_fail(diag, CB_MEMORY, NULL, "out of memory")
+                                        : cb_file_write_atomic(path, text.data, text.length, diag);
+    cb_text_free(&text);
+    return status;
+}
+
+static enum cb_status save_in(struct cb_arena *arena, const char *folder, const struct cb_job *job,
+                              struct cb_result *result, struct cb_diag *diag)
+{
+    const struct cb_task *task = job->task;
+    char *predictions = cb_path_join(arena, folder, "predictions.csv");
     char *path = cb_path_join(arena, folder, "model.safetensors"), *checkpoint = cb_path_join(arena, folder, "checkpoint");
     char *task_path = cb_path_join(arena, folder, "task.yaml"), *json = cb_path_join(arena, folder, "result.json");
-    struct cb_value *resolved = cb_task_to_value(task, arena), *results = cb_result_to_value(arena, result, folder);
-    if (path == NULL || checkpoint == NULL || task_path == NULL || json == NULL || resolved == NULL || results == NULL) {
+    struct cb_value *resolved = cb_task_to_value(task, arena);
+    if (path == NULL || checkpoint == NULL || task_path == NULL || json == NULL || resolved == NULL ||
+        predictions == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     char *from = realpath(task->folder, NULL);
@@ -150,18 +215,22 @@ static enum cb_status save_in(struct cb_arena *arena, const char *folder, const 
     CB_TRY(cb_model_save(result->model, &extra, path, diag));
     CB_TRY(prove(path, result, diag));
     CB_TRY(write_value(task_path, resolved, false, diag));
+    CB_TRY(write_predictions(predictions, job->dataset, result, diag));
+    struct cb_value *results = cb_result_to_value(arena, result, folder);
+    if (results == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
     CB_TRY(write_value(json, results, true, diag));
     return cb_remove_tree(checkpoint, diag);
 }
 
-enum cb_status cb_run_save(const char *folder, const struct cb_task *task, const struct cb_result *result,
-                           struct cb_diag *diag)
+enum cb_status cb_run_save(const char *folder, const struct cb_job *job, struct cb_result *result, struct cb_diag *diag)
 {
     struct cb_arena *arena = cb_arena_create();
     if (arena == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
-    enum cb_status status = save_in(arena, folder, task, result, diag);
+    enum cb_status status = save_in(arena, folder, job, result, diag);
     cb_arena_destroy(arena);
     return status;
 }
