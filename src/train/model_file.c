@@ -226,6 +226,27 @@ static enum cb_status read_rest(struct cb_model *model, struct cb_tensor_file *f
     return CB_OK;
 }
 
+/* A file names no code that is loaded: where the plugins of its task were is said, and using them is the person's word. */
+static void mention_plugins(const struct cb_tensor_file *file, struct cb_arena *arena, struct cb_diag *diag)
+{
+    const char *json = cb_tensors_metadata(file, "task"), *folder = cb_tensors_metadata(file, "task_folder");
+    char *text = json != NULL ? cb_arena_strdup(arena, json) : NULL;
+    struct cb_value *task = NULL;
+    if (text == NULL || cb_json_read_text(arena, cb_tensors_path(file), text, strlen(text), &task, NULL) != CB_OK) {
+        return;
+    }
+    const struct cb_value *plugins = cb_map_get(task, "plugins");
+    bool is_list = plugins != NULL && plugins->kind == CB_KIND_LIST;
+    size_t count = plugins == NULL ? 0 : is_list ? plugins->as.list.count : 1;
+    for (size_t i = 0; i < count; i++) {
+        const struct cb_value *item = is_list ? plugins->as.list.items[i] : plugins;
+        if (item->text != NULL) {
+            cb_note(diag, NULL, "the run was trained with the plugins in `%s`: name their folder in CAMBIUM_PLUGIN_PATH",
+                    cb_path_join(arena, folder != NULL ? folder : ".", item->text));
+        }
+    }
+}
+
 static enum cb_status load(struct cb_tensor_file *file, struct cb_registry *registry, struct cb_model **out,
                            struct cb_diag *diag)
 {
@@ -246,6 +267,9 @@ static enum cb_status load(struct cb_tensor_file *file, struct cb_registry *regi
     enum cb_status status = cb_json_read_text(net->arena, path, text, strlen(text), &value, diag);
     if (status == CB_OK) {
         status = cb_network_read(net, value, NULL, ".", diag);
+        if (status != CB_OK) {
+            mention_plugins(file, net->arena, diag);
+        }
     }
     if (status == CB_OK) {
         status = read_rest(model, file, diag);
@@ -279,11 +303,12 @@ enum cb_status cb_model_load(const char *path, struct cb_registry *registry, str
     if (cb_starts_with(path, "run:")) {
         file_path = cb_arena_printf(arena, "runs/%s", path + 4);
     }
-    if (cb_path_is_folder(file_path)) {
-        file_path = cb_path_join(arena, file_path, "model.safetensors");
-    } else if (!cb_path_exists(file_path)) {
-        char *run = cb_arena_printf(arena, "runs/%s/model.safetensors", path);
-        file_path = run != NULL && cb_path_exists(run) ? run : file_path;
+    char *run = cb_arena_printf(arena, "runs/%s/model.safetensors", path);
+    char *inside = cb_path_is_folder(file_path) ? cb_path_join(arena, file_path, "model.safetensors") : NULL;
+    if (inside != NULL && cb_path_exists(inside)) {
+        file_path = inside;
+    } else if (inside != NULL || !cb_path_exists(file_path)) { /* a folder of pictures may have given the run its name */
+        file_path = run != NULL && cb_path_exists(run) ? run : inside != NULL ? inside : file_path;
     }
     struct cb_tensor_file *file;
     enum cb_status status = CB_OK;
