@@ -65,6 +65,8 @@ void cb_cli_close_device(struct cb_device *device);
 /* progress.c: a watch that draws one line with time left on a terminal, is quiet otherwise, and stops on Ctrl-C. */
 struct cb_progress_line;
 struct cb_watch cb_cli_watch(struct cb_cli *cli);
+/* What the line begins with from now on ("finetune, seed 2 of 5: "); NULL: nothing. The text must live on. */
+void cb_cli_set_stage(const char *stage);
 void cb_cli_clear_progress(struct cb_cli *cli);
 bool cb_cli_was_interrupted(void);
 

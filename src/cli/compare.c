@@ -21,7 +21,7 @@ struct entry {
     struct cb_interval interval; /* of a single seed */
     uint8_t *correct;            /* [n], first seed */
     uint64_t n, n_train;
-    uint32_t done;
+    uint32_t done, classes;
 };
 
 /* One strategy with one seed: split, training, test. */
@@ -53,6 +53,7 @@ static enum cb_status run_one(struct cb_cli *cli, const struct cb_task *base, st
         e->seconds += result.seconds;
         e->interval = result.interval;
         e->n = result.n;
+        e->classes = result.classes.classes;
         e->n_train = job->split.train.count;
         if (seed == 0) {
             e->correct = cb_arena_copy(cli->arena, result.correct, result.n);
@@ -95,6 +96,14 @@ static void print_entry(struct cb_cli *cli, const struct entry *e)
     (void)cb_map_set(arena, map, "seeds", cb_value_int(arena, e->done, NULL));
     (void)cb_map_set(arena, map, "seconds", cb_value_real(arena, e->seconds / e->done, NULL));
     cb_cli_print_json(map);
+}
+
+/* What it is worth to know nothing of the pictures: always the commonest class. */
+static void print_baseline(const struct entry *e)
+{
+    struct cb_interval i = cb_wilson_interval((uint64_t)llround(e->baseline * (double)e->n), e->n, 0.95);
+    printf("%-26s %8.3f   %.2f to %.2f   %8.3f %9.1f\n", "always the commonest class", e->baseline, i.low, i.high,
+           1.0 / e->classes, 0.0);
 }
 
 /* The probability of such a difference between two strategies if there were none. */
@@ -185,12 +194,11 @@ static int run(struct cb_cli *cli)
     }
     for (uint32_t i = 0; status == CB_OK && i < count; i++) {
         for (uint32_t seed = 0; status == CB_OK && seed < (uint32_t)seeds; seed++) {
-            if (!cli->json && !cli->quiet) {
-                fprintf(stderr, "%s, seed %u of %u\n", cb_strategy_name(entries[i].strategy), seed + 1, (uint32_t)seeds);
-            }
+            cb_cli_set_stage(cb_arena_printf(cli->arena, "%s, seed %u of %u: ", cb_strategy_name(entries[i].strategy),
+                                             seed + 1, (uint32_t)seeds));
             status = run_one(cli, task, device, seed, &entries[i]);
         }
-        if (status == CB_OK && i == 0 && !cli->json) {
+        if (status == CB_OK && i == 0 && !cli->json) { /* not before the first result: the task may be wrong */
             printf("%-26s %8s   %-12s   %8s %9s\n", "strategy", "accuracy", "95% interval", "balanced", "seconds");
         }
         if (status == CB_OK) {
@@ -199,7 +207,7 @@ static int run(struct cb_cli *cli)
         }
     }
     if (status == CB_OK && !cli->json) {
-        printf("%-26s %8.3f\n", "always the commonest class", entries[0].baseline);
+        print_baseline(&entries[0]);
         print_differences(entries, count);
     }
     cb_cli_close_device(device);

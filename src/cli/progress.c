@@ -18,6 +18,12 @@ struct state {
     uint64_t first; /* what was done when the work was first drawn: a resumed run's steps took no time now */
 };
 static struct state state; /* one command runs in a process */
+static const char *stage = "";
+
+void cb_cli_set_stage(const char *text)
+{
+    stage = text != NULL ? text : "";
+}
 
 static void on_interrupt(int number)
 {
@@ -61,13 +67,13 @@ static void draw(const char *what, uint64_t done, uint64_t total, const char *am
     double spent = now - state.started;
     if (total == 0) {
         cb_format_seconds(floor(spent), time);
-        fprintf(stderr, "\r\033[K%s %s, %s", what, amount, time);
+        fprintf(stderr, "\r\033[K%s%s %s, %s", stage, what, amount, time);
     } else {
         if (done > state.first && total > done && spent > 0.5) {
             cb_format_seconds(spent / (double)(done - state.first) * (double)(total - done), time);
         }
         int width = 24, full = done < total ? (int)((double)done / (double)total * width) : width;
-        fprintf(stderr, "\r\033[K%s [%.*s%*s] %s%s%s%s", what, full, "########################", width - full, "",
+        fprintf(stderr, "\r\033[K%s%s [%.*s%*s] %s%s%s%s", stage, what, full, "########################", width - full, "",
                 amount, time[0] != '\0' ? ", " : "", time, time[0] != '\0' ? " left" : "");
     }
     line_is_drawn = true;
