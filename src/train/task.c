@@ -344,7 +344,7 @@ enum cb_status cb_task_from_value(const struct cb_value *root, const char *path,
         (void)cb_fail(diag, CB_INVALID, &task->root->at, "a task needs `data`, at least `data: {images: FOLDER}`");
     }
     if (task->data != NULL && task->data->kind == CB_KIND_MAP) { /* its values are read with the data themselves */
-        (void)cb_expect_keys(task->data, cb_data_keys, count_of(cb_data_keys) - 1, "in `data`", diag);
+        (void)cb_expect_keys(task->data, cb_data_keys, count_of(cb_data_keys), "in `data`", diag);
     }
     read_model(task, diag);
     struct simple simple;
