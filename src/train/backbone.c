@@ -21,6 +21,11 @@ static enum cb_status read_run(struct cb_backbone *b, const char *path, const st
         struct cb_value *value = NULL;
         status = cb_json_read_text(b->arena, path, text, strlen(text), &value, diag);
         b->file = value;
+        const char *output = cb_tensors_metadata(file, "output"), *features = cb_tensors_metadata(file, "features");
+        if (status == CB_OK && output != NULL) { /* the whole network, head and all, is the backbone */
+            (void)cb_map_set(b->arena, value, "output", cb_value_text(b->arena, output, at));
+            b->features = features != NULL && strcmp(features, output) != 0 ? cb_arena_strdup(b->arena, features) : NULL;
+        }
     }
     cb_tensors_close(file);
     b->path = cb_arena_strdup(b->arena, path);
@@ -43,6 +48,9 @@ static enum cb_status not_found(struct cb_arena *arena, const char *what, const 
         for (size_t i = 0; i < count; i++) {
             names[i] = cb_path_stem(arena, names[i]);
         }
+        nearest = cb_nearest_of(what, (const char *const *)names, count);
+    }
+    if (nearest == NULL && cb_path_is_folder("runs") && cb_folder_list(arena, "runs", &names, &count, NULL, NULL) == CB_OK) {
         nearest = cb_nearest_of(what, (const char *const *)names, count);
     }
     return cb_fail(diag, CB_NOT_FOUND, at,

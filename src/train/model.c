@@ -152,7 +152,22 @@ static enum cb_status default_head(struct cb_network *net, const struct cb_place
     return CB_OK;
 }
 
-static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task *task, struct cb_diag *diag)
+/* The first layer of a run's own head; NULL when it has none. */
+static const char *own_head(const struct cb_network *net, const struct cb_backbone *backbone)
+{
+    uint32_t features = backbone->features != NULL ? cb_network_find_wire(net, backbone->features) : CB_NONE;
+    for (uint32_t i = 0; features != CB_NONE && i < net->node_count; i++) {
+        for (uint32_t k = 0; k < net->nodes[i].x_count; k++) {
+            if (net->nodes[i].x[k] == features) {
+                return net->nodes[i].name;
+            }
+        }
+    }
+    return NULL;
+}
+
+static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
+                                   struct cb_diag *diag)
 {
     struct cb_network *net = model->net;
     if (task->keep_head) {
@@ -164,6 +179,7 @@ static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task 
     if (replace == NULL && output_node == CB_NONE) {
         return cb_fail(diag, CB_INVALID, &task->model->at, "the backbone has no layers to cut");
     }
+    replace = replace != NULL ? replace : own_head(net, backbone);
     replace = replace != NULL ? replace : net->nodes[output_node].name;
     CB_TRY(cb_network_cut(net, replace, task->replace != NULL ? &task->replace->at : &task->model->at, &model->features,
                           diag));
@@ -238,7 +254,7 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
             model->class_count = dataset->value_count; /* what a `dense` without `units` gets */
         }
     }
-    CB_TRY(cut_and_head(model, task, diag));
+    CB_TRY(cut_and_head(model, task, backbone, diag));
     CB_TRY(add_loss(model, task, dataset, diag));
     CB_TRY(cb_network_freeze(net, task->frozen, task->batchnorm, diag));
     find_head_dense(model);

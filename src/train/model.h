@@ -21,6 +21,7 @@ struct cb_backbone {
     const char *path;            /* of the network file or of the run's model.safetensors */
     const char *folder;
     const char *run;             /* the run's folder when it is one; else NULL */
+    const char *features;        /* of a run: the output that its head was put on; NULL when it has none of its own */
     const struct cb_value *file; /* the map */
     struct cb_contract contract; /* of its first input */
     const struct cb_watch *watch; /* follows a download of the weights and may stop it; NULL: silence */

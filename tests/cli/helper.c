@@ -1,0 +1,133 @@
+/* helper.c: what the tests of the command line cannot do in the shell.
+ *
+ *     helper pictures FOLDER COUNT SEED [mirrored]    COUNT PNG pictures 20 x 16, alike within a seed; the last one mirrored
+ *     helper json all|last FIELD...                   standard input is lines of JSON objects with these fields (a.b: b in a)
+ *
+ * The exit code tells, and what is wrong is said. */
+#include <jansson.h>
+#include <png.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDTH = 20, HEIGHT = 16 };
+
+static uint32_t next(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static int write_png(const char *path, const unsigned char *pixels)
+{
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = WIDTH, .height = HEIGHT, .format = PNG_FORMAT_RGB};
+    if (!png_image_write_to_file(&image, path, 0, pixels, 0, NULL)) {
+        fprintf(stderr, "%s: %s\n", path, image.message);
+        return 1;
+    }
+    return 0;
+}
+
+/* A coloured square on noise; the seed gives colour and place, so that classes can be told apart. */
+static void draw(uint32_t seed, uint32_t *noise, unsigned char *pixels)
+{
+    uint32_t colour = seed * 2654435761u;
+    int left = (int)(seed % 3) * 5, top = (int)(seed / 3 % 2) * 6;
+    for (int i = 0; i < WIDTH * HEIGHT * 3; i++) {
+        int x = i / 3 % WIDTH, y = i / 3 / WIDTH;
+        int inside = x >= left && x < left + 8 && y >= top && y < top + 8;
+        pixels[i] = (unsigned char)(next(noise) % 64 + (inside ? colour >> (8 * (i % 3)) & 0xbf : 0));
+    }
+}
+
+static void mirror(unsigned char *pixels)
+{
+    for (int y = 0; y < HEIGHT; y++) {
+        for (int x = 0; x < WIDTH / 2; x++) {
+            unsigned char keep[3], *a = pixels + (y * WIDTH + x) * 3, *b = pixels + (y * WIDTH + WIDTH - 1 - x) * 3;
+            memcpy(keep, a, 3);
+            memcpy(a, b, 3);
+            memcpy(b, keep, 3);
+        }
+    }
+}
+
+static int pictures(int argc, char **argv)
+{
+    unsigned char pixels[WIDTH * HEIGHT * 3];
+    int count = argc > 1 ? atoi(argv[1]) : 0, failed = count < 1 || argc < 3;
+    uint32_t seed = argc > 2 ? (uint32_t)atoi(argv[2]) : 0, noise = seed;
+    char path[4096];
+    for (int i = 0; i < count && !failed; i++) {
+        snprintf(path, sizeof(path), "%s/%d.png", argv[0], i + 1);
+        draw(seed, &noise, pixels);
+        failed = write_png(path, pixels);
+    }
+    if (!failed && argc > 3) {
+        mirror(pixels);
+        snprintf(path, sizeof(path), "%s/mirrored.png", argv[0]);
+        failed = write_png(path, pixels);
+    }
+    return failed;
+}
+
+/* The value at a.b.c; NULL when it is not there. */
+static const json_t *at(const json_t *object, const char *path)
+{
+    char key[128];
+    while (object != NULL && *path != '\0') {
+        size_t length = strcspn(path, ".");
+        snprintf(key, sizeof(key), "%.*s", (int)length, path);
+        object = json_object_get(object, key);
+        path += length + (path[length] == '.');
+    }
+    return object;
+}
+
+static int check_line(const char *line, char **fields)
+{
+    json_error_t error;
+    json_t *object = json_loads(line, JSON_REJECT_DUPLICATES, &error);
+    int failed = object == NULL || !json_is_object(object);
+    if (failed) {
+        printf("no JSON object (%s): %s", object == NULL ? error.text : "another kind", line);
+    }
+    for (; !failed && *fields != NULL; fields++) {
+        failed = at(object, *fields) == NULL;
+        if (failed) {
+            printf("no field `%s`: %s", *fields, line);
+        }
+    }
+    json_decref(object);
+    return failed;
+}
+
+static int json(char **argv)
+{
+    static char line[1 << 20], last[1 << 20];
+    static char *none[] = {NULL};
+    int only_last = strcmp(argv[0], "last") == 0, lines = 0, failed = 0;
+    while (!failed && fgets(line, sizeof(line), stdin) != NULL) {
+        lines++;
+        failed = check_line(line, only_last ? none : argv + 1);
+        memcpy(last, line, sizeof(last));
+    }
+    if (lines == 0) {
+        printf("nothing was printed\n");
+        return 1;
+    }
+    return failed || (only_last && check_line(last, argv + 1));
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 4 && strcmp(argv[1], "pictures") == 0) {
+        return pictures(argc - 2, argv + 2);
+    }
+    if (argc > 2 && strcmp(argv[1], "json") == 0) {
+        return json(argv + 2);
+    }
+    fprintf(stderr, "usage: helper pictures FOLDER COUNT SEED [mirrored] | helper json all|last FIELD...\n");
+    return 2;
+}
