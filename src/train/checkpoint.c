@@ -85,10 +85,10 @@ enum cb_status cb__checkpoint_write(struct cb__fit *fit)
                  g->seconds);
         const struct cb_key_value metadata[] = {{"format", "cambium checkpoint"}, {"format_version", CHECKPOINT_VERSION},
                                                 {"identity", id}, {"progress", where}};
-        status = cb_safetensors_write(fit->request->checkpoint, p.entries, p.count, metadata, 4, fit->diag);
-        if (fit->log != NULL) {
+        if (fit->log != NULL) { /* first: a program killed in between must not lack lines that the checkpoint has seen */
             fflush(fit->log);
         }
+        status = cb_safetensors_write(fit->request->checkpoint, p.entries, p.count, metadata, 4, fit->diag);
     }
     free(p.entries);
     free(p.optimizer);
