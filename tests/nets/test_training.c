@@ -226,6 +226,49 @@ static void test_case(void **state)
     must(cb_remove_tree(options.folder, world.diag));
 }
 
+/* ---- early stopping -------------------------------------------------------------------------------------------------- */
+
+/* Trains with validation data at a rate that soon makes it worse; the caller destroys the model. */
+static void run_validated(const char *train, struct cb_result *out)
+{
+    char text[1024];
+    struct cb_value *root;
+    struct cb_task *task;
+    struct cb_job *job;
+    struct cb_run_options options = {0};
+    snprintf(text, sizeof(text),
+             "model: {backbone: zoo.yaml, weights: weights.safetensors, head: keep, frozen: none, batchnorm: trained}\n"
+             "data: {tensors: classes.safetensors, shuffle: false, test: none, validation: {fraction: 0.34}}\n"
+             "train: {batch: 5, schedule: constant, optimizer: {sgd: {rate: 0.3}}, %s}\n", train);
+    must(cb_yaml_read_text(world.arena, "task.yaml", text, strlen(text), &root, world.diag));
+    must(cb_task_from_value(root, in_folder("task.yaml"), world.folder, &task, world.diag));
+    must(cb_job_open(task, true, &job, world.diag));
+    must(cb_job_prepare(job, NULL, world.diag));
+    must(cb_job_run(job, world.device, &options, NULL, world.arena, out, world.diag));
+    cb_job_close(job);
+    cb_task_destroy(task);
+}
+
+/* What early stopping keeps is what a run gives that ends with the best epoch, running statistics included. */
+static void best_epoch_is_kept_whole(void **state)
+{
+    (void)state;
+    struct cb_result stopped, ended;
+    char train[64];
+    run_validated("epochs: 12, early_stopping: {patience: 2}", &stopped);
+    assert_in_range(stopped.fit.best_epoch, 1, stopped.fit.epochs - 1);
+    snprintf(train, sizeof(train), "epochs: %lld", (long long)stopped.fit.best_epoch);
+    run_validated(train, &ended);
+    for (uint32_t i = 0; i < ended.model->net->param_count; i++) {
+        const struct cb_param *wanted = &ended.model->net->params[i], *kept = &stopped.model->net->params[i];
+        if (memcmp(wanted->host, kept->host, (size_t)wanted->count * sizeof(float)) != 0) {
+            fail_msg("`%s` is not that of epoch %lld", kept->name, (long long)stopped.fit.best_epoch);
+        }
+    }
+    cb_model_destroy(stopped.model);
+    cb_model_destroy(ended.model);
+}
+
 static int open_world(void **state)
 {
     (void)state;
@@ -261,11 +304,12 @@ int main(void)
         return 1;
     }
     const struct cb_value *cases = cb_map_get(world.reference, "cases");
-    for (; cases != NULL && count < cases->as.map.count && count < 64; count++) {
+    for (; cases != NULL && count < cases->as.map.count && count < 63; count++) {
         struct cb_entry *entry = &cases->as.map.entries[count];
         tests[count] = (struct CMUnitTest){entry->key, test_case, NULL, NULL, entry};
     }
-    int failed = count == 0 || _cmocka_run_group_tests("training", tests, count, open_world, close_world) != 0;
+    tests[count++] = (struct CMUnitTest)cmocka_unit_test(best_epoch_is_kept_whole);
+    int failed = count == 1 || _cmocka_run_group_tests("training", tests, count, open_world, close_world) != 0;
     cb_device_close(world.device);
     cb_diag_destroy(world.diag);
     cb_arena_destroy(world.arena);
