@@ -100,3 +100,38 @@ __kernel void conv2d_fill_bias(__global float *y, __global const float *b, long 
         copy_channels(y + r * K, b, K);
     }
 }
+
+/* db[k] (+)= sum over n, oh, ow of dy[n,oh,ow,k]: by row of pixels, picture, batch, as conv2d_db. Work-items: (K / 16,
+ * rounded up), sixteen channels each: K of them would each read every line of dy for four bytes. */
+__kernel void conv2d_db_tile(__global float *db, __global const float *dy, int accumulate, int N, int OH, int OW, int K)
+{
+    const int k = get_global_id(0) * 16, count = min(16, K - k);
+    if (k >= K) {
+        return;
+    }
+    float16 total = 0.0f;
+    float lanes[16];
+    for (int n = 0; n < N; n++) {
+        float16 picture = 0.0f;
+        for (int oh = 0; oh < OH; oh++) {
+            __global const float *dyr = dy + ((size_t)n * OH + oh) * OW * K + k;
+            float16 line = 0.0f;
+            for (int ow = 0; ow < OW; ow++, dyr += K) {
+                if (count == 16) {
+                    line += vload16(0, dyr);
+                } else {
+                    for (int i = 0; i < 16; i++) {
+                        lanes[i] = i < count ? dyr[i] : 0.0f;
+                    }
+                    line += vload16(0, lanes);
+                }
+            }
+            picture += line;
+        }
+        total += picture;
+    }
+    vstore16(total, 0, lanes);
+    for (int i = 0; i < count; i++) {
+        db[k + i] = accumulate ? db[k + i] + lanes[i] : lanes[i];
+    }
+}

@@ -184,15 +184,15 @@ static struct cb_tensor *gradient_of(const struct cb_instance *in, uint32_t para
     return in->dw != NULL && param < in->param_count ? in->dw[param] : NULL;
 }
 
-/* db, where it is wanted, by the kernel conv2d_db. */
-static enum cb_status run_db(struct cb_instance *in, uint32_t kernel)
+/* db, where it is wanted, by kernel number `kernel`: conv2d_db (width 1) or conv2d_db_tile (width 16). */
+static enum cb_status run_db(struct cb_instance *in, uint32_t kernel, int64_t width)
 {
     const struct geometry g = geometry_of(in);
     struct cb_tensor *db = gradient_of(in, 1);
     if (db == NULL) {
         return CB_OK;
     }
-    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g.k), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
+    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)((g.k + width - 1) / width)), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
                      CB_A_I32((in->dw_accumulate >> 1) & 1u), CB_A_I32(g.n), CB_A_I32(g.oh), CB_A_I32(g.ow), CB_A_I32(g.k));
 }
 
@@ -245,7 +245,7 @@ static enum cb_status plain_dw_run(struct cb_instance *in)
         CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.k, (uint64_t)(g.kh * g.kw * (g.c / g.groups))), CB_A_TENSOR(dw),
                          CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u), SIZE_ARGS(g)));
     }
-    return run_db(in, 1);
+    return run_db(in, 1, 1);
 }
 
 /* ---- product: as a matrix product, for groups = 1 on processors -------------------------------------------------------- */
@@ -286,8 +286,7 @@ static enum cb_status product_prepare(struct cb_instance *in, const char *last_k
 {
     const struct geometry g = geometry_of(in);
     CB_TRY(in->host->kernel(in->core, "conv2d_columns", "conv2d_columns", NULL));
-    CB_TRY(in->host->kernel(in->core, last_kernel != NULL ? "conv2d_columns" : NULL,
-                            last_kernel != NULL ? last_kernel : "conv2d_db", NULL));
+    CB_TRY(in->host->kernel(in->core, "conv2d_columns", last_kernel, NULL));
     return needs_no_columns(&g) ? CB_OK : in->host->workspace(in->core, CB_F32, column_count(&g));
 }
 
@@ -363,7 +362,7 @@ static enum cb_status product_dx_run(struct cb_instance *in)
 
 static enum cb_status product_dw_prepare(struct cb_instance *in)
 {
-    return product_prepare(in, NULL);
+    return product_prepare(in, "conv2d_db_tile");
 }
 
 static enum cb_status product_dw_run(struct cb_instance *in)
@@ -380,7 +379,7 @@ static enum cb_status product_dw_run(struct cb_instance *in)
         CB_TRY(columns_of(in, &g, first, pictures, &product.a, &product.a_offset));
         CB_TRY(in->host->gemm(in->core, &product));
     }
-    return run_db(in, 1);
+    return run_db(in, 1, 16);
 }
 
 /* ---- depthwise: a filter for each channel, on processors ---------------------------------------------------------------- */
@@ -427,7 +426,7 @@ static enum cb_status depthwise_dx_run(struct cb_instance *in)
 static enum cb_status depthwise_dw_prepare(struct cb_instance *in)
 {
     CB_TRY(in->host->kernel(in->core, "conv2d_depthwise", "conv2d_depthwise_dw", NULL));
-    return in->host->kernel(in->core, NULL, "conv2d_db", NULL);
+    return in->host->kernel(in->core, "conv2d_columns", "conv2d_db_tile", NULL);
 }
 
 static enum cb_status depthwise_dw_run(struct cb_instance *in)
@@ -439,7 +438,7 @@ static enum cb_status depthwise_dw_run(struct cb_instance *in)
                          CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u),
                          DEPTHWISE_ARGS(g)));
     }
-    return run_db(in, 1);
+    return run_db(in, 1, 16);
 }
 
 /* ---- winograd: 3x3 of stride 1 with a quarter of the multiplications, on processors (cl/conv2d_winograd.cl) -------------- */
@@ -560,7 +559,7 @@ static enum cb_status winograd_dw_prepare(struct cb_instance *in)
     CB_TRY(winograd_kernel(in, "conv2d_winograd_gradient"));
     CB_TRY(winograd_kernel(in, "conv2d_winograd_product"));
     CB_TRY(winograd_kernel(in, "conv2d_winograd_dw"));
-    CB_TRY(in->host->kernel(in->core, NULL, "conv2d_db", NULL));
+    CB_TRY(in->host->kernel(in->core, "conv2d_columns", "conv2d_db_tile", NULL));
     CB_TRY(in->host->workspace(in->core, CB_F32, 36 * chunk * g.c));
     CB_TRY(in->host->workspace(in->core, CB_F32, 36 * chunk * g.k + panel));
     return in->host->workspace(in->core, CB_F32, 36 * g.c * g.k);
@@ -586,7 +585,7 @@ static enum cb_status winograd_dw_run(struct cb_instance *in)
         CB_TRY(CB_LAUNCH(in, 3, CB_GRID((uint64_t)g.k / 16, (uint64_t)g.c), CB_A_TENSOR(dw), CB_A_TENSOR(du), CB_A_I32(g.c),
                          CB_A_I32(g.k), CB_A_I32(in->dw_accumulate & 1u)));
     }
-    return run_db(in, 4);
+    return run_db(in, 4, 16);
 }
 
 static const struct cb_variant variants[] = {
