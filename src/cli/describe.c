@@ -4,7 +4,9 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/open_model.h"
 #include "train/job.h"
+#include "train/run.h"
 
 static const struct cb_flag flags[] = {
     {"--weights", "PATH", "load these weights and report what was kept"},
@@ -184,6 +186,11 @@ static int run(struct cb_cli *cli)
         return cb_cli_misuse(cli, "one task, network or run is needed");
     }
     const char *what = cli->arguments[0];
+    if (cb_cli_is_run(cli->arena, what) && !cb_ends_with(what, ".safetensors")) {
+        char *folder;
+        enum cb_status status = cb_run_find(cli->arena, what, &folder, cli->diag);
+        return cb_cli_finish(cli, status == CB_OK ? describe_backbone(cli, folder) : status);
+    }
     return cb_cli_finish(cli, is_task(cli, what) ? describe_task(cli, what) : describe_backbone(cli, what));
 }
 

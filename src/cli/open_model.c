@@ -6,7 +6,7 @@
 #include "train/run.h"
 
 /* A run, by name or path; a backbone of the same name in configs/ comes first. */
-static bool is_run(struct cb_arena *arena, const char *what)
+bool cb_cli_is_run(struct cb_arena *arena, const char *what)
 {
     if (cb_starts_with(what, "run:") || strcmp(what, "last") == 0 || cb_ends_with(what, ".safetensors")) {
         return true;
@@ -27,7 +27,7 @@ enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const cha
     if (out->registry == NULL) {
         return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
     }
-    if (weights == NULL && is_run(cli->arena, what)) {
+    if (weights == NULL && cb_cli_is_run(cli->arena, what)) {
         char *folder = NULL;
         if (!cb_ends_with(what, ".safetensors")) {
             CB_TRY(cb_run_find(cli->arena, what, &folder, cli->diag));

@@ -12,6 +12,8 @@ struct cb_opened {
     struct cb_watch watch; /* of the weights' download */
 };
 
+/* True for what names a run: its name or path, `run:NAME`, `last`, a model file; not for a backbone of the same name. */
+bool cb_cli_is_run(struct cb_arena *arena, const char *what);
 /* Opens a run (name, path, `run:NAME`, `last`), a backbone's name or a network file. `weights`: a path, `none`, or NULL
  * for the model's own. The caller closes it, also after a failure. */
 enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const char *weights, struct cb_opened *out);

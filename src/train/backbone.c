@@ -52,6 +52,7 @@ static enum cb_status not_found(struct cb_arena *arena, const char *what, const 
     }
     if (nearest == NULL && cb_path_is_folder("runs") && cb_folder_list(arena, "runs", &names, &count, NULL, NULL) == CB_OK) {
         nearest = cb_nearest_of(what, (const char *const *)names, count);
+        nearest = nearest != NULL ? cb_arena_printf(arena, "run:%s", nearest) : NULL;
     }
     return cb_fail(diag, CB_NOT_FOUND, at,
                    "there is no backbone `%s`: not a name in configs/backbones, not a network file, not a run%s%s%s", what,
