@@ -128,7 +128,10 @@ static void on_epoch(void *context, const struct cb_epoch *e)
                (long long)e->epoch, (long long)e->epochs, (unsigned long long)e->step, e->loss, e->rate,
                e->samples_per_second);
         if (e->has_validation) {
-            printf(",\"validation_loss\":%.9g,\"validation_accuracy\":%.9g", e->validation_loss, e->validation_accuracy);
+            printf(",\"validation_loss\":%.9g", e->validation_loss);
+        }
+        if (e->has_validation && !isnan(e->validation_accuracy)) {
+            printf(",\"validation_accuracy\":%.9g", e->validation_accuracy);
         }
         if (e->stage != NULL) {
             printf(",\"stage\":\"%s\"", e->stage);
@@ -143,7 +146,10 @@ static void on_epoch(void *context, const struct cb_epoch *e)
     fprintf(stderr, "%s%sepoch %lld of %lld: loss %.4f", e->stage != NULL ? e->stage : "", e->stage != NULL ? ", " : "",
             (long long)e->epoch, (long long)e->epochs, e->loss);
     if (e->has_validation) {
-        fprintf(stderr, ", validation loss %.4f, accuracy %.3f", e->validation_loss, e->validation_accuracy);
+        fprintf(stderr, ", validation loss %.4f", e->validation_loss);
+    }
+    if (e->has_validation && !isnan(e->validation_accuracy)) {
+        fprintf(stderr, ", accuracy %.3f", e->validation_accuracy);
     }
     fprintf(stderr, ", %.1f samples/s\n", e->samples_per_second);
 }

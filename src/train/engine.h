@@ -18,7 +18,7 @@ struct cb_epoch {
     uint64_t step, steps;
     double loss, rate, seconds, samples_per_second;
     bool has_validation;
-    double validation_loss, validation_accuracy;
+    double validation_loss, validation_accuracy; /* accuracy: NaN for values */
     const char *stage; /* "fold 2 of 5", "head", "" */
 };
 struct cb_watch {

@@ -367,7 +367,7 @@ static enum cb_status validate(struct cb__fit *fit, double *out_loss, double *ou
     }
     free(scores);
     *out_loss = loss / (seen > 0 ? seen : 1);
-    *out_accuracy = correct / (seen > 0 ? seen : 1);
+    *out_accuracy = dataset->labels != NULL ? correct / (seen > 0 ? seen : 1) : NAN;
     return status;
 }
 
