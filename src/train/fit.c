@@ -99,8 +99,7 @@ static enum cb_status create_plan(struct cb__fit *fit)
         if (status != CB_MEMORY || request.batch == 1) {
             status = cb_plan_create(e->store, &request, &fit->plan, fit->diag);
             if (status == CB_MEMORY) {
-                cb_note(fit->diag, NULL, "a batch of %lld was asked for, and not even one sample fits: smaller pictures "
-                                         "(`data: {size: ...}`) or more frozen layers need less", (long long)wanted);
+                cb_note(fit->diag, NULL, "a batch of %lld was asked for, and not even one sample fits", (long long)wanted);
             }
             return status;
         }

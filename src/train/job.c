@@ -303,6 +303,17 @@ static enum cb_status run_with(struct running *r)
     return judge(r);
 }
 
+/* After an error of too little memory: what of it the network itself takes, and what would help. */
+static void note_memory(const struct cb_result *result, struct cb_diag *diag)
+{
+    char params[32], gradients[32];
+    uint64_t trainable = (uint64_t)result->trainable_params * sizeof(float);
+    uint64_t frozen = (uint64_t)result->frozen_params * sizeof(float);
+    cb_note(diag, NULL, "the params take %s, and %s go to gradients, as much again to each value that the optimizer keeps; "
+                        "smaller pictures (`data: {size: ...}`) and more frozen layers need less",
+            cb_format_bytes(trainable + frozen, params), cb_format_bytes(trainable, gradients));
+}
+
 enum cb_status cb_job_run(struct cb_job *job, struct cb_device *device, const struct cb_run_options *options,
                           const struct cb_watch *watch, struct cb_arena *arena, struct cb_result *out,
                           struct cb_diag *diag)
@@ -315,16 +326,19 @@ enum cb_status cb_job_run(struct cb_job *job, struct cb_device *device, const st
     }
     job->backbone->watch = watch;
     CB_TRY(cb_model_build(job->task, job->backbone, job->registry, job->dataset, 0, true, &result.model, diag));
+    cb_network_count(result.model->net, &result.frozen_params, &result.trainable_params);
     enum cb_status status = cb_engine_create(result.model, job->dataset, device, true, job->task->config.seed, watch,
                                              &engine, diag);
     if (status == CB_OK) {
         struct running r = {.job = job, .engine = engine, .arena = arena, .result = &result, .options = options,
                             .diag = diag};
-        cb_network_count(result.model->net, &result.frozen_params, &result.trainable_params);
         memcpy(result.frozen_before, result.model->frozen_before, sizeof(result.frozen_before));
         status = run_with(&r);
     }
     cb_engine_destroy(engine);
+    if (status == CB_MEMORY) {
+        note_memory(&result, diag);
+    }
     if (status == CB_OK && strcmp(result.frozen_before, result.frozen_after) != 0) {
         status = cb_fail(diag, CB_INTERNAL, NULL, "frozen layers changed during training: SHA-256 %s before, %s after",
                          result.frozen_before, result.frozen_after);
