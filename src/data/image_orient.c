@@ -34,8 +34,8 @@ int cb__exif_orientation(const uint8_t *tiff, size_t bytes)
             return 1;
         }
         uint32_t tag = read_uint(tiff + entry, 2, big), type = read_uint(tiff + entry + 2, 2, big);
-        if (tag == 0x0112 && type == 3) {
-            uint32_t orientation = read_uint(tiff + entry + 8, 2, big);
+        if (tag == 0x0112 && (type == 3 || type == 4)) { /* SHORT; some software writes LONG */
+            uint32_t orientation = read_uint(tiff + entry + 8, type == 3 ? 2 : 4, big);
             return orientation >= 1 && orientation <= 8 ? (int)orientation : 1;
         }
     }

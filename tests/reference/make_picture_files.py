@@ -105,6 +105,8 @@ def files():
         out["turned%d.jpg" % orientation] = (data, 1)
     # A directory entry that says LONG, as some software writes it, and one that makes no sense.
     odd = exif(6)
+    out["turned_long.jpg"] = (saved(image_of(rgb), "JPEG", quality=80, exif=odd.replace(
+        struct.pack("<HHI", 0x0112, 3, 1), struct.pack("<HHI", 0x0112, 4, 1))), 1)
     out["turned_absurd.jpg"] = (saved(image_of(rgb), "JPEG", quality=80, exif=odd.replace(
         struct.pack("<H", 6) + b"\0\0", struct.pack("<H", 99) + b"\0\0")), 1)
 
