@@ -103,6 +103,11 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx_plain},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}, name: a}, {conv2d: {filters: 32, kernel: 1}, inputs: [x], name: "
+    "b}, {add: {}, inputs: [a, b]}, flatten]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_SUM,
@@ -115,5 +120,6 @@ CB_PLUGIN({
     .inplace = CB_BIT(0) | CB_BIT(1),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = add_infer,
 })

@@ -106,6 +106,10 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}}, {avgpool2d: {kernel: 3, stride: 2, padding: 1}}, flatten]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .name = "avgpool2d",
@@ -118,5 +122,6 @@ CB_PLUGIN({
     .min_inputs = 1,
     .max_inputs = 1,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = avgpool2d_infer,
 })

@@ -240,6 +240,10 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_backward, NULL, run_backward},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}}, batchnorm, flatten]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_MODE_DEPENDENT,
@@ -257,6 +261,7 @@ CB_PLUGIN({
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = batchnorm_infer,
     .affine = batchnorm_affine,
 })

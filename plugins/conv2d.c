@@ -606,6 +606,13 @@ static const struct cb_variant variants[] = {
     {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 3, padding: 1}}, {conv2d: {filters: 48, kernel: 3, padding: 1}}, "
+    "flatten]",
+    "[{conv2d: {filters: 32, kernel: 1}}, {conv2d: {kernel: 5, groups: depthwise, padding: 2}}, {conv2d: "
+    "{filters: 20, kernel: 3, stride: 2, padding: same}}, flatten]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LINEAR,
@@ -622,6 +629,7 @@ CB_PLUGIN({
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .check = conv2d_check,
     .infer = conv2d_infer,
 })

@@ -64,6 +64,10 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}}, global_avgpool]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .name = "global_avgpool",
@@ -73,5 +77,6 @@ CB_PLUGIN({
     .min_inputs = 1,
     .max_inputs = 1,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = global_avgpool_infer,
 })

@@ -80,6 +80,10 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}}, {maxpool2d: {kernel: 3, stride: 2, padding: 1}}, flatten]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .name = "maxpool2d",
@@ -93,5 +97,6 @@ CB_PLUGIN({
     .max_inputs = 1,
     .dx_needs = CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = maxpool2d_infer,
 })

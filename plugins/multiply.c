@@ -146,6 +146,11 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_backward, NULL, run_backward},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}, name: a}, {conv2d: {filters: 32, kernel: 1}, inputs: [x], name: "
+    "b}, {multiply: {}, inputs: [a, b]}, flatten]",
+};
+
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .name = "multiply",
@@ -158,5 +163,6 @@ CB_PLUGIN({
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = multiply_infer,
 })

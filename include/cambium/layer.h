@@ -355,6 +355,9 @@ struct cb_layer {
      * makes predictions from scores. NULL: scores are the predictions. */
     const char *link;
     const void *(*extension)(const char *name); /* reserved; NULL */
+    /* of const char *: small networks in YAML over a picture [9,10,32] that together reach every variant, each a list of
+     * layers that ends in [N,C]. `cambium doctor` compares the variants on them. May be empty. */
+    struct cb_array trials;
 };
 
 struct cb_plugin {
