@@ -205,6 +205,46 @@ static void unreadable_pictures_take_no_part(void **state)
     close_job(job);
 }
 
+static bool in_the_second_epoch(void *context)
+{
+    return ((struct steps *)context)->count == 5;
+}
+
+/* One run of a task whose damaged pictures are found on the way, in the test's folder `run`. */
+static enum cb_status run_on_the_way(const char *run, bool resume, struct cb_watch *watch)
+{
+    struct cb_result result;
+    char *path = cb_path_join(arena, folder, run);
+    struct cb_run_options options = {path, resume};
+    must(cb_make_folders(path, diag));
+    struct cb_job *job = open_job("none", ", train: {per_class: 7}, test: none", ", accumulate: 2");
+    cb_dataset_set_cache(job->dataset, 0);
+    enum cb_status status = cb_job_run(job, device, &options, watch, arena, &result, diag);
+    if (status == CB_OK) {
+        cb_model_destroy(result.model);
+    }
+    close_job(job);
+    return status;
+}
+
+/* A position in an epoch counts what could not be read: a run that goes on sees what it would have seen. */
+static void going_on_after_unreadable_pictures(void **state)
+{
+    (void)state;
+    struct steps whole = {.count = 0}, parts = {.count = 0};
+    struct cb_watch watch = {.context = &whole, .step = on_step};
+    must(run_on_the_way("whole", false, &watch));
+    assert_int_equal(whole.count, 16);
+    watch = (struct cb_watch){.context = &parts, .step = on_step, .cancelled = in_the_second_epoch};
+    assert_int_equal(run_on_the_way("parts", false, &watch), CB_INTERRUPTED);
+    assert_int_equal(parts.count, 5);
+    watch.cancelled = NULL;
+    must(run_on_the_way("parts", true, &watch));
+    assert_int_equal(parts.count, 16);
+    assert_memory_equal(whole.loss, parts.loss, sizeof(whole.loss));
+    cb_diag_clear(diag);
+}
+
 static bool was_found(const struct steps *steps)
 {
     return strstr(steps->said, "found in the cache of an earlier run") != NULL;
@@ -289,6 +329,7 @@ int main(void)
         cmocka_unit_test(each_epoch_takes_its_view),
         cmocka_unit_test(ids_of_views),
         cmocka_unit_test(unreadable_pictures_take_no_part),
+        cmocka_unit_test(going_on_after_unreadable_pictures),
         cmocka_unit_test(a_second_run_starts_behind_the_prefix),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
