@@ -186,7 +186,11 @@ void cb_cli_flush(struct cb_cli *cli)
 int cb_cli_finish(struct cb_cli *cli, enum cb_status status)
 {
     cb_cli_flush(cli);
+    bool was_stopped = status == CB_INTERRUPTED && cb_diag_count(cli->diag, CB_ERROR) == 0;
     bool silent = status != CB_OK && status != CB_INTERRUPTED && cli->error_count == 0;
+    if (was_stopped && strcmp(cli->command->name, "train") != 0) { /* train says more itself */
+        fprintf(stderr, "stopped\n");
+    }
     if (silent) {
         fprintf(stderr, "error: %s\n", cb_status_sentence(status));
     }
