@@ -5,7 +5,8 @@
  *   gradients  in both modes of batchnorm: for each param ||g - g64|| <= max(3 x the error of PyTorch's single precision,
  *              1e-3 ||g64||, 1e-6 x the norm of all gradients). The distance is estimated from 8 signed sums, which is
  *              right within half of itself in 19 of 20 cases; half is therefore allowed on top
- *   sgd        the losses of ten steps, and the loss in inference mode after them
+ *   sgd        the losses of ten steps, and the loss in inference mode after them;
+ *              CAMBIUM_TEST_SIZE=small, for slow devices, takes two steps only
  * Exits with 77 (skipped) when the machine has no OpenCL device. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -353,13 +355,16 @@ static void descend(struct subject *s, struct cb_store *store, double rate)
 
 static void check_descent(struct subject *s)
 {
+    const char *size = getenv("CAMBIUM_TEST_SIZE");
+    const bool is_small = size != NULL && strcmp(size, "small") == 0;
+    const size_t steps = is_small ? 2 : STEPS;
     struct cb_store *store;
     const struct cb_value *sgd = get(s->reference, "sgd");
     set_weights(s);
     freeze(s, "none", CB_BATCHNORM_TRAINED);
     must(cb_store_create(s->net, world.device, true, &store, world.diag));
     struct cb_plan *plan = make_plan(s, store, true);
-    for (size_t step = 0; step < STEPS; step++) {
+    for (size_t step = 0; step < steps; step++) {
         char what[32];
         snprintf(what, sizeof(what), "step %zu", step + 1);
         double loss = run(s, plan, true, step, NULL);
@@ -367,10 +372,12 @@ static void check_descent(struct subject *s)
         descend(s, store, number(get(sgd, "rate")));
     }
     cb_plan_destroy(plan);
-    plan = make_plan(s, store, false);
-    compare_loss(s, "inference after ten steps", run(s, plan, false, 0, NULL), number(get(sgd, "inference_loss_after")),
-                 number(get(sgd, "inference_deviation")));
-    cb_plan_destroy(plan);
+    if (!is_small) {
+        plan = make_plan(s, store, false);
+        compare_loss(s, "inference after ten steps", run(s, plan, false, 0, NULL),
+                     number(get(sgd, "inference_loss_after")), number(get(sgd, "inference_deviation")));
+        cb_plan_destroy(plan);
+    }
     cb_store_destroy(store);
 }
 
