@@ -174,11 +174,21 @@ static bool contains(const char *text, const char *part)
     return false;
 }
 
-/* GPU before accelerator before CPU; then the larger memory. */
+/* A simulator, or a driver that draws pictures on the processor: right, and slower than any other by far. */
+static bool is_last_resort(const struct cb_device_info *info)
+{
+    return contains(info->name, "llvmpipe") || contains(info->name, "oclgrind");
+}
+
+/* GPU before accelerator before CPU before what only pretends; then the larger memory. */
+static int rank_of(const struct cb_device_info *info)
+{
+    return is_last_resort(info) ? 0 : info->is_gpu ? 3 : info->is_cpu ? 1 : 2;
+}
+
 static bool is_better(const struct cb_device_info *a, const struct cb_device_info *b)
 {
-    int rank_a = a->is_gpu ? 2 : a->is_cpu ? 0 : 1;
-    int rank_b = b->is_gpu ? 2 : b->is_cpu ? 0 : 1;
+    int rank_a = rank_of(a), rank_b = rank_of(b);
     return rank_a != rank_b ? rank_a > rank_b : a->global_bytes > b->global_bytes;
 }
 

@@ -48,6 +48,15 @@ static void test_default_is_largest_available_gpu(void **state)
     expect_choice(devices, 1, NULL, 0);
     const struct cb_device_info two[] = {devices[0], devices[3]};
     expect_choice(two, 2, NULL, 1); /* an accelerator before a processor */
+    /* whatever they say they are, and however much memory they have */
+    const struct cb_device_info slow[] = {
+        {.name = "llvmpipe (LLVM 15.0.6, 256 bits)", .platform = "rusticl", .is_gpu = true, .available = true,
+         .global_bytes = 256u << 20},
+        {.name = "Oclgrind Simulator", .platform = "Oclgrind", .is_cpu = true, .available = true,
+         .global_bytes = 512u << 20},
+        devices[0]};
+    expect_choice(slow, 3, NULL, 2);
+    expect_choice(slow, 2, NULL, 1); /* they serve where there is nothing else */
 }
 
 static void test_number_and_name(void **state)
