@@ -16,7 +16,7 @@ struct layer_case {
     struct array x[TRIAL_MAX];
     uint32_t x_count;
     const struct cb_value *params, *states; /* maps by name, or NULL: the initialisers */
-    bool training, gradient_check;
+    bool training, gradient_check, left_out;
     double tolerance; /* against PyTorch */
     uint64_t seed, step;
     const struct cb_value *sample_ids; /* NULL: 0, 1, 2 ... */

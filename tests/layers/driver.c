@@ -3,7 +3,8 @@
  *     layers FILE...      exit code 0 when every check passed
  *
  * CAMBIUM_DEVICE chooses the device, CAMBIUM_PLUGIN_PATH where the plugins are. CAMBIUM_TEST_SIZE=small leaves out the
- * central differences, which are most of the time on a simulator. What is checked: checks.h. */
+ * central differences, which are most of the time on a simulator, and the cases that are `large: true`. What is checked:
+ * checks.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static struct layer_case read_case(struct cb_arena *arena, const char *layer, co
     c.params = cb_map_get(v, "params");
     c.states = cb_map_get(v, "state");
     c.training = flag_of(v, "training", false);
+    c.left_out = is_small() && flag_of(v, "large", false);
     c.gradient_check = !is_small() && flag_of(v, "gradient_check", true);
     if (tolerance != NULL) {
         cb_value_number(tolerance, &c.tolerance);
@@ -91,7 +93,9 @@ static enum cb_status run_file(const char *path, struct cb_device *device, struc
     for (size_t i = 0; status == CB_OK && i < cases->as.list.count; i++) {
         struct cb_arena *own = cb_arena_create();
         const struct layer_case c = read_case(own, word->text, cases->as.list.items[i]);
-        check_case(&c, device, type, own, diag, &tally);
+        if (!c.left_out) {
+            check_case(&c, device, type, own, diag, &tally);
+        }
         cb_arena_destroy(own);
     }
     if (status == CB_OK) {

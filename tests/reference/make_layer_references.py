@@ -599,17 +599,19 @@ def conv2d():
         if groups == shape[-1] == k and groups > 1:
             del options["filters"]
         f.case(name, [Gen(*shape, seed=32)], fn(o, groups), options=options, params=params)
-    for name, shape, k, o, c in (
-            ("vectors and tails", (2, 15, 14, 19), 37, {"kernel": 3, "padding": 1}, 19),
-            ("3x3, 64 channels", (2, 14, 14, 64), 64, {"kernel": 3, "padding": 1}, 64),
-            ("3x3, 48 to 16, uneven padding", (3, 9, 11, 48), 16, {"kernel": 3, "padding": [0, 1, 2, 1]}, 48),
-            ("3x3, 16 to 80, no padding", (1, 6, 7, 16), 80, {"kernel": 3}, 16),
-            ("1x1, 96 to 33", (2, 9, 9, 96), 33, {"kernel": 1}, 96),
-            ("stem", (2, 21, 21, 3), 32, {"kernel": 7, "stride": 2, "padding": 3}, 3),
-            ("depthwise 5x5, 72 channels", (2, 13, 13, 72), 72, {"kernel": 5, "groups": "depthwise", "padding": 2}, 1)):
+    for name, shape, k, o, c, large in (
+            ("vectors and tails", (2, 15, 14, 19), 37, {"kernel": 3, "padding": 1}, 19, True),
+            ("3x3, 64 channels", (2, 14, 14, 64), 64, {"kernel": 3, "padding": 1}, 64, True),
+            ("3x3, 32 to 16, uneven padding", (3, 5, 7, 32), 16, {"kernel": 3, "padding": [0, 1, 2, 1]}, 32, False),
+            ("3x3, 16 to 80, no padding", (1, 6, 7, 16), 80, {"kernel": 3}, 16, False),
+            ("1x1, 96 to 33", (2, 9, 9, 96), 33, {"kernel": 1}, 96, False),
+            ("stem", (2, 21, 21, 3), 32, {"kernel": 7, "stride": 2, "padding": 3}, 3, True),
+            ("depthwise 5x5, 72 channels", (2, 13, 13, 72), 72, {"kernel": 5, "groups": "depthwise", "padding": 2}, 1, True),
+            ("depthwise 3x3, 16 channels", (2, 5, 6, 16), 16, {"kernel": 3, "groups": "depthwise", "padding": 1}, 1, False)):
         kh, kw = pair(o["kernel"])
         f.case(name, [Gen(*shape, seed=33)], options={"filters": k, **o},
-               params={"w": Gen(kh, kw, c, k, seed=34, scale=0.3), "b": Gen(k, seed=35)})
+               params={"w": Gen(kh, kw, c, k, seed=34, scale=0.3), "b": Gen(k, seed=35)},
+               checks={"large": True} if large else None)
     f.write()
 
 
