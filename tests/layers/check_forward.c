@@ -54,6 +54,9 @@ static void check_rows_alone(struct checker *k, struct prepared *variant, const 
         checker_write(k, k->c->x, k->params);
         checker_fit(k);
         trial_write(core, core->sample_ids, &(struct array){.count = 1, .at.i = k->ids.at.i + row});
+        if (core->lengths != NULL) {
+            trial_write(core, core->lengths, &(struct array){.count = 1, .at.i = k->lengths.at.i + row});
+        }
         for (uint32_t i = 0; i < core->in.x_count; i++) {
             const int64_t part = k->c->x[i].count / n;
             trial_poison(core, core->x[i]);

@@ -56,6 +56,9 @@ void checker_write(struct checker *k, const struct array *x, const struct array 
         trial_write(core, core->state[i], &k->states[i]);
     }
     trial_write(core, core->sample_ids, &k->ids);
+    if (core->lengths != NULL) {
+        trial_write(core, core->lengths, &k->lengths);
+    }
     for (uint32_t i = 0; i < core->in.y_count; i++) {
         trial_poison(core, core->y[i]);
     }

@@ -22,7 +22,7 @@ struct checker {
     const struct layer_case *c;
     struct cb_core core;
     struct tally *tally;
-    struct array params[TRIAL_MAX], states[TRIAL_MAX], dy, ids;
+    struct array params[TRIAL_MAX], states[TRIAL_MAX], dy, ids, lengths;
     struct cb_tensor *fit_x[TRIAL_MAX];
     struct prepared *fit;
     uint32_t dx_mask, dw_mask; /* gradients that exist: of f32 inputs (of a loss: the scores), of params */

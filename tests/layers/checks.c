@@ -56,6 +56,20 @@ static void set_up(struct checker *k)
     }
 }
 
+static void set_up_lengths(struct checker *k)
+{
+    struct cb_core *core = &k->core;
+    if (k->c->lengths == NULL) {
+        return;
+    }
+    core->lengths = trial_tensor(core, CB_I32, 1, core->x[0]->dims);
+    k->lengths = array_make(core->arena, CB_I32, 1, core->lengths->dims);
+    k->lengths = array_read_list(core->arena, k->c->lengths, &k->lengths);
+    for (uint32_t i = 0; i < core->in.x_count; i++) {
+        core->x[i]->lengths = core->x[i]->rank > 1 ? core->lengths : NULL;
+    }
+}
+
 /* The batches of a FITTED layer, each as a tensor of its own size. */
 static void set_up_fit(struct checker *k)
 {
@@ -139,6 +153,7 @@ void check_case(const struct layer_case *c, struct cb_device *device, const stru
         return;
     }
     set_up(&k);
+    set_up_lengths(&k);
     set_up_fit(&k);
     check_variants(&k);
     const uint32_t overruns = trial_count_overruns(&k.core);

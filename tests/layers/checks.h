@@ -20,6 +20,7 @@ struct layer_case {
     double tolerance; /* against PyTorch */
     uint64_t seed, step;
     const struct cb_value *sample_ids; /* NULL: 0, 1, 2 ... */
+    const struct cb_value *lengths;    /* of every input of rank 2 or more; NULL: all is real */
     struct array fit[TRIAL_MAX];       /* batches that go through CB_PASS_FIT first */
     uint32_t fit_count;
     bool has_dy;

@@ -54,6 +54,7 @@ static struct layer_case read_case(struct cb_arena *arena, const char *layer, co
     c.seed = seed != NULL ? (uint64_t)seed->as.integer : 0;
     c.step = step != NULL ? (uint64_t)step->as.integer : 0;
     c.sample_ids = cb_map_get(v, "sample_ids");
+    c.lengths = cb_map_get(v, "lengths");
     c.has_dy = dy != NULL;
     if (dy != NULL) {
         c.dy = array_read(arena, dy);

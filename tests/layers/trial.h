@@ -48,6 +48,7 @@ struct cb_core {
     struct cb_tensor *x[TRIAL_MAX], *y[TRIAL_MAX], *param[TRIAL_MAX], *state[TRIAL_MAX], *saved[TRIAL_MAX];
     struct cb_tensor *dy[TRIAL_MAX], *dx[TRIAL_MAX], *dw[TRIAL_MAX];
     struct cb_tensor *sample_ids;
+    struct cb_tensor *lengths; /* NULL: the inputs have none */
     struct guarded *memory[256];
     uint32_t memory_count;
 
