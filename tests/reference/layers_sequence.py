@@ -37,4 +37,64 @@ def embedding():
     f.write()
 
 
-LAYERS = [embedding]
+def attention():
+    f = File("attention")
+
+    def fn(o, lengths=None):
+        def run(x, p, s):
+            h = o.get("heads", 1)
+            g = o.get("key_value_heads", h)
+            n, t, size = x[0].shape[0], x[0].shape[1], x[1].shape[1]
+            q, k, v = [a.reshape(n, a.shape[1], i, -1).transpose(1, 2) for a, i in zip(x, (h, g, g))]
+            k, v = k.repeat_interleave(h // g, 1), v.repeat_interleave(h // g, 1)
+            mask = torch.ones(n, 1, t, size, dtype=torch.bool)
+            if o.get("causal"):
+                mask &= torch.ones(t, size, dtype=torch.bool).tril(size - t)
+            if lengths:
+                mask &= (torch.arange(size) < torch.tensor(lengths)[:, None])[:, None, None, :]
+            seen = mask.any(-1, keepdim=True)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask | ~seen, scale=o.get("scale"))
+            return [torch.where(seen, y, 0.0).transpose(1, 2).reshape(n, t, -1)]
+        return run
+
+    def qkv(n, t, s, h, g, d, e, scale=1.0):
+        return [Gen(n, t, h * d, seed=1, scale=scale), Gen(n, s, g * d, seed=2, scale=scale), Gen(n, s, g * e, seed=3)]
+
+    for name, sizes, o, lengths in (
+            ("one head", (2, 5, 5, 1, 1, 3, 3), {}, None),
+            ("three heads", (2, 4, 4, 3, 3, 5, 5), {"heads": 3}, None),
+            ("causal", (2, 5, 5, 2, 2, 4, 4), {"heads": 2, "causal": True}, None),
+            ("a scale of its own", (1, 3, 3, 2, 2, 3, 3), {"heads": 2, "scale": 0.3}, None),
+            ("grouped keys", (2, 3, 3, 4, 2, 3, 3), {"heads": 4, "key_value_heads": 2}, None),
+            ("one head of keys, causal", (1, 4, 4, 3, 1, 2, 2), {"heads": 3, "key_value_heads": 1, "causal": True}, None),
+            ("other keys than queries, wide values", (2, 3, 5, 2, 2, 3, 4), {"heads": 2}, None),
+            ("causal, more keys than queries", (1, 2, 5, 1, 1, 3, 3), {"causal": True}, None),
+            ("causal, more queries than keys", (1, 5, 3, 1, 1, 3, 3), {"causal": True}, None),
+            ("lengths", (3, 4, 4, 2, 2, 3, 3), {"heads": 2}, [3, 1, 4]),
+            ("lengths, causal, grouped", (3, 4, 4, 4, 2, 2, 2), {"heads": 4, "key_value_heads": 2, "causal": True},
+             [2, 4, 1]),
+            ("an empty sequence", (2, 3, 3, 1, 1, 2, 2), {}, [0, 2]),
+            ("one of everything", (1, 1, 1, 1, 1, 1, 1), {}, None),
+            ("a vector wide", (1, 5, 19, 2, 2, 16, 16), {"heads": 2, "causal": True}, None),
+    ):
+        f.case(name, qkv(*sizes), fn(o, lengths), options=o, checks={"lengths": lengths} if lengths else None)
+    f.case("large scores", qkv(1, 4, 6, 1, 1, 4, 4, scale=5.0), fn({}), checks={"gradient_check": False},
+           tolerance=5e-5)
+    for name, sizes, o, lengths in (
+            ("vectors and tails", (2, 37, 37, 4, 2, 32, 32), {"heads": 4, "key_value_heads": 2, "causal": True}, [37, 20]),
+            ("heads of 64, more keys", (2, 9, 50, 2, 2, 64, 64), {"heads": 2}, [50, 33])):
+        f.case(name, qkv(*sizes), options=o, checks={"lengths": lengths, "large": True})
+    f.error("heads", qkv(1, 3, 3, 1, 1, 5, 5), "5 channels of the queries cannot be split into 2 heads",
+            options={"heads": 2})
+    f.error("uneven groups", qkv(1, 3, 3, 3, 2, 2, 2), "3 heads cannot share 2 heads of keys and values evenly",
+            options={"heads": 3, "key_value_heads": 2})
+    f.error("keys of another width", [Gen(1, 3, 4, seed=1), Gen(1, 3, 6, seed=1), Gen(1, 3, 4, seed=1)],
+            "a head of the queries has 2 channels, but one of the keys 3", options={"heads": 2})
+    f.error("keys without values", [Gen(1, 3, 4, seed=1), Gen(1, 3, 4, seed=1), Gen(1, 2, 4, seed=1)],
+            "there are 3 keys but 2 values")
+    f.error("a picture", [Gen(1, 3, 4, seed=1), Gen(1, 3, 2, 4, seed=1), Gen(1, 3, 4, seed=1)],
+            "attention takes queries, keys and values [N,T,C], but input 2 has rank 4")
+    f.write()
+
+
+LAYERS = [embedding, attention]

@@ -1,0 +1,176 @@
+/* attention: scaled dot-product attention of queries q [N,T,HD], keys k [N,S,GD] and values v [N,S,GE] -> [N,T,HE]
+ * (Vaswani 2017), H heads of which H/G share one of the G heads of keys and values (Ainslie 2023: grouped queries).
+ *
+ *   y[n,t,h,:] = sum over s of p[s] v[n,s,g,:],  p = softmax over s of scale q[n,t,h,:].k[n,s,g,:],  g = h G / H
+ *
+ * It has no params: the projections are dense layers. Keys behind the length of k's sequence are left out, and with
+ * `causal` those behind t + S - T; a query that sees no key gives zeros. No T x S matrix is ever stored: softmax is
+ * computed online (Milakov 2018), and forward keeps one number a row, the logarithm of its sum of exponentials, from
+ * which backward makes p again (Dao 2022). With delta = dy.y of the row, ds = scale p (dy.v - delta):
+ *   dq = sum over s of ds k,  dk = sum over t and the group's heads of ds q,  dv = likewise of p dy. */
+#include <cambium/layer.h>
+
+struct options {
+    int64_t heads, key_value_heads;
+    double scale;
+    uint32_t causal;
+};
+
+static const struct options defaults = {.heads = 1};
+
+#define AT(field) offsetof(struct options, field)
+static const struct cb_option options[] = {
+    {"heads", "heads into which the channels of the queries are split", CB_OPT_INT, AT(heads), 1, 1 << 16, NULL, 0, 0},
+    {"key_value_heads", "heads of the keys and values, each shared by as many heads of queries; 0: as `heads`", CB_OPT_INT,
+     AT(key_value_heads), 0, 1 << 16, NULL, 0, 0},
+    {"causal", "whether a query sees no later keys (the last query sees all)", CB_OPT_BOOL, AT(causal), 0, 0, NULL, 0, 0},
+    {"scale", "factor of the scores; 0: 1 / sqrt(channels of a head)", CB_OPT_REAL, AT(scale), 0, 1e6, NULL, 0, 0},
+};
+
+/* ---- sizes -------------------------------------------------------------------------------------------------------- */
+
+/* N samples, T queries, S keys, H heads, G heads of keys and values, D channels of a key's head, E of a value's. */
+struct sizes {
+    int64_t n, t, s, h, g, d, e;
+    double scale;
+};
+
+static struct sizes sizes_of(const struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t *q = in->x[0]->dims, *k = in->x[1]->dims, *v = in->x[2]->dims;
+    struct sizes s = {.n = q[0], .t = q[1], .s = k[1], .h = o->heads};
+    s.g = o->key_value_heads > 0 ? o->key_value_heads : o->heads;
+    s.d = q[2] / s.h;
+    s.e = v[2] / s.g;
+    double root = 1.0; /* Newton's: a plugin links against nothing */
+    for (int i = 0; i < 40; i++) {
+        root = 0.5 * (root + (double)s.d / root);
+    }
+    s.scale = o->scale > 0.0 ? o->scale : 1.0 / root;
+    return s;
+}
+
+#define SIZE_ARGS(in, z)                                                                                               \
+    CB_A_TENSOR((in)->x[1]->lengths), CB_A_I32((z).n), CB_A_I32((z).t), CB_A_I32((z).s), CB_A_I32((z).h),              \
+        CB_A_I32((z).g), CB_A_I32((z).d), CB_A_I32((z).e),                                                             \
+        CB_A_I32(((const struct options *)(in)->options)->causal), CB_A_F32((z).scale)
+
+static enum cb_status check_heads(struct cb_instance *in)
+{
+    static const char *const names[] = {"queries", "keys", "values"};
+    const struct options *o = in->options;
+    const struct sizes s = sizes_of(in);
+    if (s.h % s.g != 0) {
+        return in->host->fail(in->core, CB_INVALID, "key_value_heads",
+                              "%lld heads cannot share %lld heads of keys and values evenly", (long long)s.h,
+                              (long long)s.g);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        const int64_t channels = in->x[i]->dims[2], heads = i == 0 ? s.h : s.g;
+        if (channels % heads != 0) {
+            return in->host->fail(in->core, CB_MISMATCH,
+                                  i > 0 && o->key_value_heads > 0 ? "key_value_heads" : "heads",
+                                  "%lld channels of the %s cannot be split into %lld heads", (long long)channels, names[i],
+                                  (long long)heads);
+        }
+    }
+    if (in->x[1]->dims[2] / s.g != s.d) {
+        return in->host->fail(in->core, CB_MISMATCH, NULL,
+                              "a head of the queries has %lld channels, but one of the keys %lld", (long long)s.d,
+                              (long long)(in->x[1]->dims[2] / s.g));
+    }
+    return CB_OK;
+}
+
+static enum cb_status attention_infer(struct cb_instance *in)
+{
+    const struct cb_host *host = in->host;
+    for (uint32_t i = 0; i < 3; i++) {
+        if (in->x[i]->rank != 3) {
+            return host->fail(in->core, CB_MISMATCH, NULL,
+                              "attention takes queries, keys and values [N,T,C], but input %u has rank %u", i + 1,
+                              (unsigned)in->x[i]->rank);
+        }
+    }
+    if (in->x[1]->dims[1] != in->x[2]->dims[1]) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "there are %lld keys but %lld values",
+                          (long long)in->x[1]->dims[1], (long long)in->x[2]->dims[1]);
+    }
+    CB_TRY(check_heads(in));
+    const struct sizes s = sizes_of(in);
+    CB_TRY(host->saved(in->core, CB_F32, 3, (const int64_t[]){s.n, s.h, s.t}));
+    return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){s.n, s.t, s.h * s.e});
+}
+
+/* ---- plain: a query, or a key, per work-item, any device ------------------------------------------------------------ */
+
+static enum cb_status plain_forward_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "attention_forward", NULL);
+}
+
+static enum cb_status plain_forward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.t, (uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->y[0]),
+                     CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_TENSOR(in->x[2]),
+                     SIZE_ARGS(in, s));
+}
+
+static enum cb_status plain_backward_prepare(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    CB_TRY(in->host->kernel(in->core, NULL, "attention_delta", NULL));
+    CB_TRY(in->host->kernel(in->core, NULL, "attention_dq", NULL));
+    CB_TRY(in->host->kernel(in->core, NULL, "attention_dkv", NULL));
+    return in->host->workspace(in->core, CB_F32, s.n * s.h * s.t);
+}
+
+static enum cb_status run_delta(struct cb_instance *in, const struct sizes *s)
+{
+    const int64_t rows = s->n * s->t * s->h;
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->dy[0]),
+                     CB_A_TENSOR(in->y[0]), CB_A_I64(rows), CB_A_I32(s->t), CB_A_I32(s->h), CB_A_I32(s->e));
+}
+
+/* q, k, v, dy, and what is kept of a row. */
+#define BACKWARD_ARGS(in)                                                                                              \
+    CB_A_TENSOR((in)->x[0]), CB_A_TENSOR((in)->x[1]), CB_A_TENSOR((in)->x[2]), CB_A_TENSOR((in)->dy[0]),               \
+        CB_A_TENSOR((in)->saved[0]), CB_A_TENSOR((in)->workspace[0]), CB_A_I32((in)->dx_accumulate)
+
+static enum cb_status plain_backward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    CB_TRY(run_delta(in, &s));
+    if (in->dx[0] != NULL) {
+        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.t, (uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->dx[0]),
+                         BACKWARD_ARGS(in), SIZE_ARGS(in, s)));
+    }
+    if (in->dx[1] != NULL || in->dx[2] != NULL) {
+        CB_TRY(CB_LAUNCH(in, 2, CB_GRID((uint64_t)s.s, (uint64_t)s.g, (uint64_t)s.n), CB_A_TENSOR(in->dx[1]),
+                         CB_A_TENSOR(in->dx[2]), BACKWARD_ARGS(in), SIZE_ARGS(in, s)));
+    }
+    return CB_OK;
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, plain_backward_prepare, NULL, plain_backward_run},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .name = "attention",
+    .summary = "each query's average of the values, weighted by how well their keys match; inputs: q, k, v",
+    .formula = "y[n,t,h,:] = sum over s of p[s] v[n,s,g,:], p = softmax over s of scale q[n,t,h,:].k[n,s,g,:]",
+    .example = "- attention: {heads: 12, causal: true}\n  inputs: [q, k, v]",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .dx_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_SAVED,
+    .variants = CB_ARRAY(variants),
+    .infer = attention_infer,
+})
