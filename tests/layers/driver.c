@@ -10,7 +10,8 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "checks.h"
+#include "check/checks.h"
+#include "check/escape.h"
 
 static bool is_small(void)
 {
@@ -28,7 +29,7 @@ static uint32_t read_arrays(struct cb_arena *arena, const struct cb_value *list,
 {
     uint32_t count = 0;
     for (size_t i = 0; list != NULL && i < list->as.list.count && i < TRIAL_MAX; i++) {
-        out[count++] = array_read(arena, list->as.list.items[i]);
+        out[count++] = cb__array_read(arena, list->as.list.items[i]);
     }
     return count;
 }
@@ -57,7 +58,7 @@ static struct layer_case read_case(struct cb_arena *arena, const char *layer, co
     c.lengths = cb_map_get(v, "lengths");
     c.has_dy = dy != NULL;
     if (dy != NULL) {
-        c.dy = array_read(arena, dy);
+        c.dy = cb__array_read(arena, dy);
     }
     c.expect_y = expect != NULL ? cb_map_get(expect, "y") : NULL;
     c.expect_state = expect != NULL ? cb_map_get(expect, "state") : NULL;
@@ -74,13 +75,40 @@ static void print_diag(struct cb_diag *diag)
     }
 }
 
+static void print_failure(void *context, enum cb_check check, bool is_right, const char *text)
+{
+    if (!is_right) {
+        printf("FAILED %s, %s: %s\n", (const char *)context, cb__check_word(check), text);
+    }
+}
+
+/* A case, read and checked: both may leave by escape.h. */
+struct job {
+    const char *layer;
+    const struct cb_value *description;
+    struct cb_device *device;
+    const struct cb_layer_type *type;
+    struct cb_arena *arena;
+    struct cb_diag *diag;
+    struct tally *tally;
+};
+
+static void run_job(void *context)
+{
+    const struct job *job = context;
+    const struct layer_case c = read_case(job->arena, job->layer, job->description);
+    if (!c.left_out) {
+        cb__check_case(&c, job->device, job->type, job->arena, job->diag, job->tally);
+    }
+}
+
 static enum cb_status run_file(const char *path, struct cb_device *device, struct cb_registry *registry,
                                struct cb_diag *diag, struct tally *total)
 {
     struct cb_arena *arena = cb_arena_create();
     struct cb_value *file = NULL;
     const struct cb_layer_type *type = NULL;
-    struct tally tally = {0};
+    struct tally tally = {.report = print_failure};
     enum cb_status status = cb_yaml_read_file(arena, path, &file, diag);
     const struct cb_value *word = status == CB_OK ? cb_map_get(file, "layer") : NULL;
     const struct cb_value *cases = status == CB_OK ? cb_map_get(file, "cases") : NULL;
@@ -93,9 +121,11 @@ static enum cb_status run_file(const char *path, struct cb_device *device, struc
     }
     for (size_t i = 0; status == CB_OK && i < cases->as.list.count; i++) {
         struct cb_arena *own = cb_arena_create();
-        const struct layer_case c = read_case(own, word->text, cases->as.list.items[i]);
-        if (!c.left_out) {
-            check_case(&c, device, type, own, diag, &tally);
+        struct job job = {word->text, cases->as.list.items[i], device, type, own, diag, &tally};
+        char message[CB__ESCAPE_BYTES];
+        tally.context = (void *)word->text;
+        if (!cb__escape_run(run_job, &job, message)) {
+            status = cb_fail(diag, CB_FORMAT, NULL, "%s: %s", path, message);
         }
         cb_arena_destroy(own);
     }
@@ -112,7 +142,7 @@ static enum cb_status run_file(const char *path, struct cb_device *device, struc
 int main(int argc, char **argv)
 {
     struct cb_diag *diag = cb_diag_create();
-    struct cb_registry *registry = cb_registry_create(&trial_host);
+    struct cb_registry *registry = cb_registry_create(&cb__trial_host);
     struct cb_device *device = NULL;
     struct tally total = {0};
     enum cb_status status = cb_device_open(NULL, &device, diag);

@@ -4,15 +4,15 @@
 
 #include "base/file.h"
 #include "base/options.h"
-#include "trial.h"
+#include "check/trial.h"
 
-/* "#define vec float4" and so on, the layer's own file, and its functions under names that pointwise.cl knows. */
-char *trial_pointwise_header(struct cb_core *core, const char *path)
+/* "#define vec float4" and so on, the layer's own file, and its functions under names that trial_pointwise.cl knows. */
+char *cb__trial_pointwise_header(struct cb_core *core, const char *path)
 {
     const struct cb_layer *layer = &core->type->layer;
     char *text = NULL;
     size_t bytes = 0;
-    trial_must(core,
+    cb__trial_must(core,
                path != NULL ? cb_file_read(core->arena, path, 1u << 20, &text, &bytes, NULL, core->diag) : CB_NOT_FOUND,
                "the layer's kernel file");
     char *parameters = cb_arena_strdup(core->arena, ""), *arguments = parameters;
@@ -78,7 +78,7 @@ static enum cb_status run_dx(struct cb_instance *in)
     return in->dx[0] != NULL ? launch(in, args, 5, n) : CB_OK;
 }
 
-const struct cb_variant trial_pointwise_variants[6] = {
+const struct cb_variant cb__trial_pointwise_variants[6] = {
     {CB_PASS_FORWARD, 0, "float16", 0, NULL, prepare_f_16, NULL, run_forward},
     {CB_PASS_FORWARD, 0, "float4", 0, NULL, prepare_f_4, NULL, run_forward},
     {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_f_1, NULL, run_forward},

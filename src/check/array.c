@@ -1,18 +1,20 @@
 /* array.c: host tensors: reading, generating, comparing. See array.h. */
-#include "array.h"
+#include "check/array.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-static void give_up(const struct cb_value *value, const char *why)
+#include "check/escape.h"
+
+_Noreturn static void give_up(const struct cb_value *value, const char *why)
 {
-    fprintf(stderr, "line %d: %s\n", value != NULL ? value->at.line : 0, why);
-    exit(2);
+    if (value != NULL) {
+        cb__escape("line %d: %s", value->at.line, why);
+    }
+    cb__escape("%s", why);
 }
 
-struct array array_make(struct cb_arena *arena, uint32_t dtype, uint32_t rank, const int64_t *dims)
+struct array cb__array_make(struct cb_arena *arena, uint32_t dtype, uint32_t rank, const int64_t *dims)
 {
     struct array a = {.dtype = dtype, .rank = rank, .count = 1};
     for (uint32_t i = 0; i < rank; i++) {
@@ -26,9 +28,9 @@ struct array array_make(struct cb_arena *arena, uint32_t dtype, uint32_t rank, c
     return a;
 }
 
-struct array array_copy(struct cb_arena *arena, const struct array *a)
+struct array cb__array_copy(struct cb_arena *arena, const struct array *a)
 {
-    struct array copy = array_make(arena, a->dtype, a->rank, a->dims);
+    struct array copy = cb__array_make(arena, a->dtype, a->rank, a->dims);
     memcpy(copy.at.f, a->at.f, (size_t)a->count * sizeof(float));
     return copy;
 }
@@ -46,7 +48,7 @@ static double uniform(uint64_t seed, int64_t i)
     return (double)(splitmix64((seed << 32) + (uint64_t)i) >> 40) * 0x1p-24;
 }
 
-void array_fill_random(struct array *a, uint32_t seed, double scale)
+void cb__array_fill_random(struct array *a, uint32_t seed, double scale)
 {
     for (int64_t i = 0; i < a->count; i++) {
         a->at.f[i] = (float)(scale * (2.0 * uniform(seed, i) - 1.0));
@@ -82,7 +84,7 @@ static void read_values(struct array *a, const struct cb_value *list)
     }
 }
 
-struct array array_read(struct cb_arena *arena, const struct cb_value *value)
+struct array cb__array_read(struct cb_arena *arena, const struct cb_value *value)
 {
     const struct cb_value *shape = cb_map_get(value, "shape"), *dtype = cb_map_get(value, "dtype");
     const struct cb_value *values = cb_map_get(value, "values");
@@ -93,7 +95,7 @@ struct array array_read(struct cb_arena *arena, const struct cb_value *value)
     for (size_t i = 0; i < shape->as.list.count; i++) {
         dims[i] = shape->as.list.items[i]->as.integer;
     }
-    struct array a = array_make(arena, dtype != NULL && strcmp(dtype->text, "i32") == 0 ? CB_I32 : CB_F32,
+    struct array a = cb__array_make(arena, dtype != NULL && strcmp(dtype->text, "i32") == 0 ? CB_I32 : CB_F32,
                                 (uint32_t)shape->as.list.count, dims);
     if (values != NULL) {
         read_values(&a, values);
@@ -109,31 +111,31 @@ struct array array_read(struct cb_arena *arena, const struct cb_value *value)
     return a;
 }
 
-struct array array_read_list(struct cb_arena *arena, const struct cb_value *list, const struct array *like)
+struct array cb__array_read_list(struct cb_arena *arena, const struct cb_value *list, const struct array *like)
 {
-    struct array a = array_make(arena, like->dtype, like->rank, like->dims);
+    struct array a = cb__array_make(arena, like->dtype, like->rank, like->dims);
     read_values(&a, list);
     return a;
 }
 
-void array_poison(struct array *a)
+void cb__array_poison(struct array *a)
 {
     for (int64_t i = 0; i < a->count; i++) {
         a->at.i[i] = (int32_t)0xffc0deadu;
     }
 }
 
-bool array_same_shape(const struct array *a, const struct array *b)
+bool cb__array_same_shape(const struct array *a, const struct array *b)
 {
     return a->rank == b->rank && memcmp(a->dims, b->dims, a->rank * sizeof(a->dims[0])) == 0;
 }
 
-bool array_same_bits(const struct array *a, const struct array *b)
+bool cb__array_same_bits(const struct array *a, const struct array *b)
 {
     return a->count == b->count && memcmp(a->at.f, b->at.f, (size_t)a->count * sizeof(float)) == 0;
 }
 
-double array_distance(const struct array *a, const struct array *expected, int64_t *out_at)
+double cb__array_distance(const struct array *a, const struct array *expected, int64_t *out_at)
 {
     double worst = 0.0, largest = 1e-30;
     int64_t at = 0;
@@ -156,7 +158,7 @@ double array_distance(const struct array *a, const struct array *expected, int64
     return worst / largest;
 }
 
-int64_t array_first_bad(const struct array *a)
+int64_t cb__array_first_bad(const struct array *a)
 {
     for (int64_t i = 0; a->dtype == CB_F32 && i < a->count; i++) {
         if (!isfinite(a->at.f[i])) {
@@ -166,7 +168,7 @@ int64_t array_first_bad(const struct array *a)
     return -1;
 }
 
-double array_dot(const struct array *a, const struct array *b)
+double cb__array_dot(const struct array *a, const struct array *b)
 {
     double sum = 0.0;
     for (int64_t i = 0; i < a->count; i++) {

@@ -1,5 +1,6 @@
-/* pointwise.cl: for tests: y = f(x) and dx = dy df(x or y) with `vec` of WIDTH lanes; the header that pointwise.c makes
- * defines TRIAL_F, TRIAL_DF and OPTIONS. A work-item takes WIDTH neighbours; what is missing at the end is 1. */
+/* trial_pointwise.cl: for the checks of src/check: y = f(x) and dx = dy df(x or y) with `vec` of WIDTH lanes.
+ * The header that src/check/pointwise.c makes defines
+ * TRIAL_F, TRIAL_DF and OPTIONS. A work-item takes WIDTH neighbours; what is missing at the end is 1. */
 
 /* Not an array of vec: the last vector is not whole. */
 static vec gather(__global const float *p, long n)
