@@ -97,4 +97,78 @@ def attention():
     f.write()
 
 
-LAYERS = [embedding, attention]
+def position_learned():
+    f = File("position_learned")
+    fn = lambda x, p, s: [x[0] + p["w"][:x[0].shape[1]]]
+    for name, shape, rows in (("shorter than the table", (2, 3, 5), 7), ("as long", (3, 4, 1), 4), ("one", (1, 1, 1), 1),
+                              ("a vector and a tail", (2, 2, 19), 3)):
+        f.case(name, [Gen(*shape, seed=1)], fn, options={"max_length": rows}, params={"w": Gen(rows, shape[2], seed=2)})
+    f.error("too long", [Gen(2, 5, 3, seed=1)], "a sequence of 5 is longer than `max_length` 4", options={"max_length": 4})
+    f.error("no sequence", [Gen(2, 5, seed=1)], "position_learned needs [N,T,C], but its input has rank 2",
+            options={"max_length": 4})
+    f.write()
+
+
+def angles(t, planes, base, first=0):
+    return torch.arange(first, first + t).double()[:, None] * base ** (-torch.arange(planes).double() / planes)
+
+
+def position_sinusoidal():
+    f = File("position_sinusoidal")
+
+    def fn(o):
+        def run(x, p, s):
+            a = angles(x[0].shape[1], x[0].shape[2] // 2, o.get("base", 10000.0))
+            table = [a.sin(), a.cos()]
+            halves = o.get("layout") == "halves"
+            return [x[0] + (torch.cat(table, 1) if halves else torch.stack(table, 2).flatten(1))]
+        return run
+
+    for name, shape, o in (("interleaved", (2, 5, 6), {}), ("halves", (2, 5, 6), {"layout": "halves"}),
+                           ("another base", (1, 4, 38), {"base": 500.0}), ("one plane", (3, 1, 2), {})):
+        f.case(name, [Gen(*shape, seed=1)], fn(o), options=o)
+    f.case("far along", [Gen(1, 400, 4, seed=1)], fn({"base": 3.0}), options={"base": 3.0})
+    f.error("odd channels", [Gen(2, 5, 3, seed=1)], "position_sinusoidal needs an even number of channels, not 3")
+    f.error("no sequence", [Gen(2, 4, seed=1)], "position_sinusoidal needs [N,T,C], but its input has rank 2")
+    f.write()
+
+
+def rotary():
+    f = File("rotary")
+
+    def fn(o):
+        def run(x, p, s):
+            n, t, c = x[0].shape
+            x = x[0].reshape(n, t, o.get("heads", 1), -1)
+            turning = o.get("rotary_dim", x.shape[-1])
+            a = angles(t, turning // 2, o.get("base", 10000.0))[:, None]
+            part, rest = x[..., :turning], x[..., turning:]
+            if o.get("layout") == "interleaved":  # as complex numbers, the definition of RoFormer
+                z = torch.view_as_complex(part.reshape(n, t, x.shape[2], -1, 2).contiguous())
+                y = torch.view_as_real(z * torch.polar(torch.ones_like(a), a)).flatten(3)
+            else:  # as Llama's rotate_half
+                one, two = part.chunk(2, -1)
+                cos, sin = torch.cat([a.cos()] * 2, -1), torch.cat([a.sin()] * 2, -1)
+                y = part * cos + torch.cat([-two, one], -1) * sin
+            return [torch.cat([y, rest], -1).reshape(n, t, c)]
+        return run
+
+    for name, shape, o in (
+            ("halves", (2, 5, 6), {}), ("interleaved", (2, 5, 6), {"layout": "interleaved"}),
+            ("heads", (2, 4, 18), {"heads": 3, "base": 100000.0}),
+            ("heads, interleaved", (2, 3, 8), {"heads": 2, "layout": "interleaved"}),
+            ("part of a head", (2, 4, 10), {"heads": 2, "rotary_dim": 2}),
+            ("part of a head, interleaved", (1, 4, 7), {"rotary_dim": 4, "layout": "interleaved"}),
+            ("one plane", (3, 1, 2), {})):
+        f.case(name, [Gen(*shape, seed=1)], fn(o), options=o)
+    f.case("far along", [Gen(1, 400, 4, seed=1)], fn({"base": 3.0}), options={"base": 3.0})
+    f.error("heads", [Gen(2, 5, 6, seed=1)], "6 channels cannot be split into 4 heads", options={"heads": 4})
+    f.error("odd heads", [Gen(2, 5, 6, seed=1)], "an even number of the 3 channels of a head can turn, not 3",
+            options={"heads": 2})
+    f.error("more than a head", [Gen(2, 5, 6, seed=1)], "an even number of the 6 channels of a head can turn, not 8",
+            options={"rotary_dim": 8})
+    f.error("no sequence", [Gen(2, 4, seed=1)], "rotary needs queries or keys [N,T,C], but its input has rank 2")
+    f.write()
+
+
+LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary]

@@ -1,0 +1,91 @@
+/* position_learned: adds a trained row per position: y[n,t,c] = x[n,t,c] + w[t,c] (BERT, GPT-2); dx = dy,
+ * dw[t,c] = sum over n of dy[n,t,c], in order. */
+#include <cambium/layer.h>
+
+struct options {
+    int64_t max_length;
+};
+
+static const struct options defaults = {0};
+
+static const struct cb_option options[] = {
+    {"max_length", "rows of the table: the longest sequence", CB_OPT_INT, offsetof(struct options, max_length), 1, 1 << 24,
+     NULL, CB_OPTION_REQUIRED, 0},
+};
+
+static enum cb_status position_learned_infer(struct cb_instance *in)
+{
+    const struct cb_host *host = in->host;
+    const struct options *o = in->options;
+    const struct cb_tensor *x = in->x[0];
+    if (x->rank != 3) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "position_learned needs [N,T,C], but its input has rank %u",
+                          (unsigned)x->rank);
+    }
+    if (x->dims[1] > o->max_length) {
+        return host->fail(in->core, CB_MISMATCH, "max_length", "a sequence of %lld is longer than `max_length` %lld",
+                          (long long)x->dims[1], (long long)o->max_length);
+    }
+    const struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_TABLE, .name = "w", .foreign = "weight",
+                                    .rank = 2, .init = CB_INIT_NORMAL, .dims = {o->max_length, x->dims[2]},
+                                    .value = 0.02};
+    CB_TRY(host->param(in->core, &w));
+    return host->output(in->core, 0, CB_F32, x->rank, x->dims);
+}
+
+static enum cb_status prepare_forward(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "position_learned_forward", NULL);
+}
+
+static enum cb_status run_forward(struct cb_instance *in)
+{
+    const int64_t *d = in->x[0]->dims, row = d[1] * d[2];
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)row, (uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
+                     CB_A_TENSOR(in->params[0]), CB_A_I64(d[0]), CB_A_I64(row));
+}
+
+static enum cb_status prepare_backward(struct cb_instance *in)
+{
+    CB_TRY(in->host->kernel(in->core, NULL, "position_learned_dx", NULL));
+    return in->host->kernel(in->core, NULL, "position_learned_dw", NULL);
+}
+
+static enum cb_status run_backward(struct cb_instance *in)
+{
+    const int64_t *d = in->dy[0]->dims, row = d[1] * d[2];
+    struct cb_tensor *dw = in->dw != NULL ? in->dw[0] : NULL;
+    if (dw != NULL) { /* before dx, which may lie where dy does */
+        const int64_t count = cb_tensor_count(dw);
+        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)count), CB_A_TENSOR(dw), CB_A_TENSOR(in->dy[0]), CB_A_I64(d[0]),
+                         CB_A_I64(row), CB_A_I64(count), CB_A_I32(in->dw_accumulate & 1u)));
+    }
+    if (in->dx[0] != NULL) {
+        const int64_t count = d[0] * row;
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)count), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]), CB_A_I64(count),
+                         CB_A_I32(in->dx_accumulate & 1u)));
+    }
+    return CB_OK;
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
+    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_backward, NULL, run_backward},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .name = "position_learned",
+    .summary = "adds a trained row of numbers per position in the sequence",
+    .formula = "y[n,t,c] = x[n,t,c] + w[t,c]",
+    .example = "- position_learned: {max_length: 512}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inplace = CB_BIT(0),
+    .inplace_grad = CB_BIT(0),
+    .variants = CB_ARRAY(variants),
+    .infer = position_learned_infer,
+})
