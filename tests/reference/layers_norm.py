@@ -1,0 +1,73 @@
+"""Normalization and reductions: layernorm, rmsnorm, groupnorm, sums over axes, adaptive pools, tokens to one vector. See
+layer_cases.py."""
+import math
+
+import torch
+import torch.nn.functional as F
+
+from layer_cases import File, Gen, Lit, nchw, nhwc
+
+
+# ---- normalization ---------------------------------------------------------------------------------------------------
+
+
+def vectors(options, c, seed):
+    """Params w and b as the options say."""
+    params = {}
+    if options.get("scale", True):
+        params["w"] = Gen(c, seed=seed, offset=1.5)
+    if options.get("shift", True):
+        params["b"] = Gen(c, seed=seed + 1)
+    return params
+
+
+def row_cases(f, fn, fixed, one=None):
+    for name, shape, o, offset in (
+            ("[N,C]", (5, 3), {}, 0.0),
+            ("tokens, a vector and a tail", (2, 3, 37), {"epsilon": 0.001}, 2.0),
+            ("picture, whole vectors", (2, 2, 3, 32), {}, -1.0),
+            ("no scale", (2, 3, 19), {"scale": False}, 0.0),
+            ("no shift", (2, 3, 19), {"shift": False}, 0.0),
+            ("neither", (2, 3, 17), {"scale": False, "shift": False}, 0.0),
+    ):
+        if "shift" in o and "shift" in fixed:
+            continue
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0, offset=offset)], fn(o), options=o,
+               params=vectors({**o, **fixed}, shape[-1], len(f.lines) + 1))
+    o = {"epsilon": 0.5}
+    f.case("one channel", [Gen(3, 2, 1, seed=5, scale=2.0, offset=0.5)], one or fn(o), options=o,
+           params=vectors(fixed, 1, 6))
+    f.case("equal values", [Lit([3.0] * 20 + [0.0] * 20, [2, 20], integer=False)], fn({}), options={},
+           params=vectors(fixed, 20, 7), checks={"gradient_check": False})
+    # several parts of rows, several blocks of 64 channels; several work-items
+    f.case("300 rows, 150 channels", [Gen(3, 100, 150, seed=80, scale=2.0, offset=3.0)],
+           params=vectors(fixed, 150, 81), checks={"large": True})
+    f.case("70 rows, 80 channels", [Gen(70, 80, seed=84, scale=2.0)], params=vectors(fixed, 80, 85))
+    f.error("no axis", [Gen(4, seed=1)], f"{f.layer} needs an axis behind N, but its input has rank 1")
+
+
+def layernorm():
+    f = File("layernorm")
+
+    def fn(o):
+        return lambda x, p, s: [F.layer_norm(x[0], x[0].shape[-1:], p.get("w"), p.get("b"), o.get("epsilon", 1e-5))]
+
+    # one channel is its own mean: exactly b, where PyTorch's gradients are some 1e-14
+    row_cases(f, fn, {}, lambda x, p, s: [(x[0] - x[0]) * p["w"] + p["b"]])
+    # squares of the mean would swallow the variance: 1e4 against 1
+    f.case("far from zero", [Gen(4, 53, seed=70, offset=10000.0, step=0.0009765625)], fn({}),
+           params=vectors({}, 53, 71), tolerance=1e-3, checks={"gradient_check": False})
+    f.write()
+
+
+def rmsnorm():
+    f = File("rmsnorm")
+
+    def fn(o):
+        return lambda x, p, s: [F.rms_norm(x[0], x[0].shape[-1:], p.get("w"), o.get("epsilon", 1e-6))]
+
+    row_cases(f, fn, {"shift": False})
+    f.write()
+
+
+LAYERS = [layernorm, rmsnorm]
