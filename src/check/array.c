@@ -135,13 +135,18 @@ bool cb__array_same_bits(const struct array *a, const struct array *b)
     return a->count == b->count && memcmp(a->at.f, b->at.f, (size_t)a->count * sizeof(float)) == 0;
 }
 
+static double value_at(const struct array *a, int64_t i)
+{
+    return a->dtype == CB_I32 ? (double)a->at.i[i] : (double)a->at.f[i];
+}
+
 double cb__array_distance(const struct array *a, const struct array *expected, int64_t *out_at)
 {
     double worst = 0.0, largest = 1e-30;
     int64_t at = 0;
     for (int64_t i = 0; i < expected->count; i++) {
-        const float got = a->at.f[i], want = expected->at.f[i];
-        double distance = fabs((double)got - want);
+        const double got = value_at(a, i), want = value_at(expected, i);
+        double distance = fabs(got - want);
         if (isnan(want) || isinf(want) || isnan(got) || isinf(got)) {
             distance = (isnan(want) && isnan(got)) || want == got ? 0.0 : INFINITY;
         } else if (fabs(want) > largest) {

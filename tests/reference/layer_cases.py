@@ -74,6 +74,8 @@ def flow(v):
 
 
 def values(tensor):
+    if not tensor.is_floating_point():
+        return flow(tensor.reshape(-1).tolist())
     return flow([float(x) for x in tensor.detach().reshape(-1)])
 
 
@@ -117,12 +119,13 @@ class File:
         add("    expect:")
         add("      y:")
         for t in y:
-            add(f"        - {{shape: {flow(list(t.shape))}, values: {values(t)}}}")
+            dtype = "" if t.is_floating_point() else ", dtype: i32"
+            add(f"        - {{shape: {flow(list(t.shape))}{dtype}, values: {values(t)}}}")
         if s:
             add("      state:")
             for k, v in s.items():
                 add(f"        {k}: {values(v)}")
-        if gradients is False:
+        if gradients is False or not leaves:
             return
         dy = Gen(*y[0].shape, seed=dy_seed)
         add(f"    dy: {dy.text()}")
