@@ -15,6 +15,10 @@ static void copy_channels(__global float *to, __global const float *from, int C)
     for (; c + 16 <= C; c += 16) {
         vstore16(vload16(0, from + c), 0, to + c);
     }
+    if (c < C && C >= 16) { /* the last sixteen once more instead of a tail */
+        vstore16(vload16(0, from + C - 16), 0, to + C - 16);
+        c = C;
+    }
     for (; c < C; c++) {
         to[c] = from[c];
     }
@@ -42,9 +46,14 @@ __kernel void conv2d_columns(__global float *columns, __global const float *x, S
     for (int ow = 0; ow < OW; ow++) {
         __global float *to = columns + ((size_t)r * OW + ow) * KH * KW * C;
         for (int kh = 0; kh < KH; kh++) {
-            const int ih = oh * SH + kh * DH - PT;
+            const int ih = oh * SH + kh * DH - PT, first_w = ow * SW - PL;
+            if (DW == 1 && ih >= 0 && ih < H && first_w >= 0 && first_w + KW <= W) { /* neighbours in x too */
+                copy_channels(to, x + (((size_t)(first + n) * H + ih) * W + first_w) * C, KW * C);
+                to += KW * C;
+                continue;
+            }
             for (int kw = 0; kw < KW; kw++, to += C) {
-                const int iw = ow * SW + kw * DW - PL;
+                const int iw = first_w + kw * DW;
                 if (ih < 0 || ih >= H || iw < 0 || iw >= W) {
                     zero_channels(to, C);
                 } else {
