@@ -316,8 +316,8 @@ enum { CB_NEEDS_X = 1u << 0, CB_NEEDS_Y = 1u << 1, CB_NEEDS_PARAMS = 1u << 2, CB
 /* A layer that maps each element on its own. It has no C code: the core makes its kernels from two functions in its .cl,
  *     vec NAME_f(vec x, OPTIONS)    and    vec NAME_df(vec x_or_y, OPTIONS)    (the derivative)
  * and fuses it into the layer above. `vec` is float, float4 or float16 (`ivec` the integers of that width); write
- * `select`, no `if`; every identifier begins with NAME_. Options of type real, integer or bool are passed as floats in
- * the order of the table. */
+ * `select`, no `if`; every identifier begins with NAME_. Options of type real, integer, bool or choice (its index)
+ * are passed as floats in the order of the table, the same for all elements: on those one may branch. */
 struct cb_pointwise {
     uint32_t struct_size;
     uint32_t df_reads; /* CB_NEEDS_X or CB_NEEDS_Y: which of the two NAME_df takes */

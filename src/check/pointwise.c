@@ -54,9 +54,10 @@ static enum cb_status launch(struct cb_instance *in, struct cb_arg *args, uint32
         struct cb_option option;
         cb_options_at(table, i, &option);
         const char *field = (const char *)in->options + option.offset;
-        const double value = option.type == CB_OPT_REAL  ? *(const double *)(const void *)field
-                             : option.type == CB_OPT_INT ? (double)*(const int64_t *)(const void *)field
-                                                         : *(const uint32_t *)(const void *)field;
+        const double value = option.type == CB_OPT_REAL     ? *(const double *)(const void *)field
+                             : option.type == CB_OPT_INT    ? (double)*(const int64_t *)(const void *)field
+                             : option.type == CB_OPT_CHOICE ? (double)*(const int32_t *)(const void *)field
+                                                            : (double)*(const uint32_t *)(const void *)field;
         args[count++] = (struct cb_arg)CB_A_F32(value);
     }
     return in->host->launch(in->core, in->kernels[0], CB_GRID((uint64_t)elements), args, count);

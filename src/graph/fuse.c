@@ -54,6 +54,8 @@ static void read_pointwise_options(const struct cb_node *node, struct cb_op *op)
             op->options[op->option_count++] = (float)*(const int64_t *)(const void *)field;
         } else if (option.type == CB_OPT_BOOL) {
             op->options[op->option_count++] = (float)*(const uint32_t *)(const void *)field;
+        } else if (option.type == CB_OPT_CHOICE) {
+            op->options[op->option_count++] = (float)*(const int32_t *)(const void *)field;
         }
     }
 }
