@@ -1,0 +1,11 @@
+/* abs.cl: y = |x|, derivative from x. Pointwise: `vec` is float, float4 or float16. */
+
+vec abs_f(vec x)
+{
+    return fabs(x);
+}
+
+vec abs_df(vec x)
+{
+    return select(select(x, (vec)(-1.0f), x < (vec)(0.0f)), (vec)(1.0f), x > (vec)(0.0f));
+}

@@ -1,0 +1,38 @@
+/* gelu: y = x P(x) for each element, P(x) = erfc(-x / sqrt(2)) / 2 the share of a standard normal below x (Hendrycks
+ * and Gimpel 2016); `approximate: tanh` is the formula of the same paper, which BERT and GPT-2 use: P(x) = (1 +
+ * tanh(u)) / 2, u = sqrt(2 / pi) (x + 0.044715 x^3). The derivative is P(x) + x P'(x); y does not determine x, so x
+ * is kept. The two functions are in cl/gelu.cl; the core makes the kernels and fuses them into the layer above. */
+#include <cambium/layer.h>
+
+enum { GELU_NONE, GELU_TANH };
+static const char *const approximations[] = {"none", "tanh", NULL};
+
+struct options {
+    int32_t approximate;
+};
+
+static const struct options defaults = {GELU_NONE};
+
+#define AT(field) offsetof(struct options, field)
+static const struct cb_option options[] = {
+    {"approximate", "the exact function, or the one by tanh", CB_OPT_CHOICE, AT(approximate), 0, 0, approximations},
+};
+
+static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .name = "gelu",
+    .summary = "x times the share of a normal distribution below x",
+    .formula = "y = x * erfc(-x / sqrt(2)) / 2; tanh: y = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2",
+    .example = "- gelu: {approximate: tanh}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .dx_needs = CB_NEEDS_X,
+    .inplace = CB_BIT(0),
+    .inplace_grad = CB_BIT(0),
+    .pointwise = &pointwise,
+})
