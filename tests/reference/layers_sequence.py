@@ -171,4 +171,54 @@ def rotary():
     f.write()
 
 
-LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary]
+def conv1d():
+    f = File("conv1d")
+
+    def fn(o, groups):
+        def run(x, p, s):
+            k, stride, d, pad = o["kernel"], o.get("stride", 1), o.get("dilation", 1), o.get("padding", 0)
+            span, t = (k - 1) * d + 1, x[0].shape[1]
+            if pad == "same":  # as TensorFlow
+                missing = max((-(-t // stride) - 1) * stride + span - t, 0)
+                pad = [missing // 2, missing - missing // 2]
+            pad = [span - 1, 0] if pad == "causal" else [0, 0] if pad == "valid" else pad
+            pad = [pad, pad] if isinstance(pad, int) else pad
+            y = F.conv1d(F.pad(x[0].transpose(1, 2), pad), p["w"].permute(2, 1, 0), p.get("b"), stride, 0, d, groups)
+            return [y.transpose(1, 2)]
+        return run
+
+    for name, shape, k, o, groups in (
+            ("one tap", (2, 5, 3), 4, {"kernel": 1}, 1),
+            ("one tap, stride 2", (2, 5, 3), 4, {"kernel": 1, "stride": 2}, 1),
+            ("three taps", (2, 6, 3), 4, {"kernel": 3}, 1),
+            ("padding", (2, 5, 3), 2, {"kernel": 3, "padding": 1}, 1),
+            ("two paddings", (1, 5, 3), 2, {"kernel": 4, "padding": [0, 2]}, 1),
+            ("same, stride 2, even", (2, 6, 3), 2, {"kernel": 3, "stride": 2, "padding": "same"}, 1),
+            ("same, stride 3, odd", (1, 7, 3), 2, {"kernel": 4, "stride": 3, "padding": "same"}, 1),
+            ("causal", (2, 5, 3), 2, {"kernel": 3, "padding": "causal", "dilation": 2}, 1),
+            ("dilation", (1, 9, 2), 3, {"kernel": 3, "dilation": 3, "padding": 2}, 1),
+            ("groups", (2, 5, 6), 4, {"kernel": 3, "groups": 2, "padding": 1}, 2),
+            ("depthwise", (2, 5, 5), 5, {"kernel": 3, "groups": "depthwise", "padding": 1}, 5),
+            ("no bias", (2, 4, 2), 3, {"kernel": 2, "bias": False}, 1),
+            ("one of everything", (1, 1, 1), 1, {"kernel": 1}, 1),
+            ("vectors and tails", (2, 20, 19), 37, {"kernel": 3, "padding": 1}, 1)):
+        params = {"w": Gen(o["kernel"], shape[2] // groups, k, seed=30, scale=0.6)}
+        if o.get("bias", True):
+            params["b"] = Gen(k, seed=31)
+        options = {"filters": k, **o}
+        if o.get("groups") == "depthwise":
+            del options["filters"]
+        f.case(name, [Gen(*shape, seed=32)], fn(o, groups) if name[0] != "v" else None, options=options, params=params)
+    x = [Gen(2, 4, 6, seed=1)]
+    f.error("no filters", x, "conv1d needs `filters`", options={"kernel": 3})
+    f.error("too long", x, "a kernel of 3 (dilation 2) does not fit into a sequence of 4 with its padding",
+            options={"filters": 2, "kernel": 3, "dilation": 2})
+    f.error("groups", x, "6 channels in cannot be split into 4 groups", options={"filters": 4, "kernel": 1, "groups": 4})
+    f.error("filters in groups", x, "4 filters cannot be split into 3 groups",
+            options={"filters": 4, "kernel": 1, "groups": 3})
+    f.error("a picture", [Gen(2, 4, 4, 6, seed=1)], "conv1d takes sequences [N,T,C], but its input has 4 dimensions",
+            options={"filters": 4, "kernel": 1})
+    f.write()
+
+
+LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d]
