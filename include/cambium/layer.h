@@ -308,6 +308,8 @@ enum {
     CB_LAYER_LINEAR = 1u << 6, /* y is linear in param 0, whose last dimension is the output's last; param 1, if any, is
                                   added to it: an affine per channel that follows can be folded into the params */
     CB_LAYER_SUM = 1u << 7,    /* y is the sum of its inputs, all of one shape: can be fused into a producer's store */
+    CB_LAYER_FEWER_OUTPUTS = 1u << 8, /* how many outputs there are follows from options and shapes: infer declares 0, 1,
+                                         ... without a gap, at least one; output_count is the most there may be */
 };
 
 /* What backward reads besides dy; all else is freed after forward. */

@@ -26,11 +26,16 @@ static double value_of(struct checker *k, struct prepared *variant, const struct
     *s->values = *at;
     const struct results r = cb__checker_forward_with(k, variant, s->x, s->params);
     *s->values = kept;
-    for (int64_t i = 0; noise != NULL && i < r.y[0].count; i++) {
-        const double term = fabs((double)r.y[0].at.f[i] * k->dy.at.f[i]);
-        *noise += term * term;
+    double sum = 0.0;
+    for (uint32_t o = 0; o < k->core.in.y_count; o++) {
+        const struct array *y = &r.y[o], *dy = o == 0 ? &k->dy : &k->other_dy[o];
+        for (int64_t i = 0; noise != NULL && i < y->count; i++) {
+            const double term = fabs((double)y->at.f[i] * dy->at.f[i]);
+            *noise += term * term;
+        }
+        sum += cb__array_dot(y, dy);
     }
-    return cb__array_dot(&r.y[0], &k->dy);
+    return sum;
 }
 
 static double largest_of(const struct array *a, double least)

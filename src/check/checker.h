@@ -29,6 +29,7 @@ struct checker {
     struct cb_core core;
     struct tally *tally;
     struct array params[TRIAL_MAX], states[TRIAL_MAX], dy, ids, lengths;
+    struct array other_dy[TRIAL_MAX]; /* of outputs 1 and on; a loss has zeros there */
     struct cb_tensor *fit_x[TRIAL_MAX];
     struct prepared *fit;
     uint32_t dx_mask, dw_mask; /* gradients that exist: of f32 inputs (of a loss: the scores), of params */

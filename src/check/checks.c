@@ -51,6 +51,10 @@ static void set_up(struct checker *k)
     if (c->has_dy && cb__checker_check(k, CB_CHECK_RUNS, cb__array_same_shape(&k->dy, &c->dy), "y 0 has another shape than the case's dy")) {
         k->dy = c->dy;
     }
+    for (uint32_t i = 1; i < core->in.y_count; i++) {
+        k->other_dy[i] = cb__array_make(core->arena, CB_F32, core->dy[i]->rank, core->dy[i]->dims);
+        cb__array_fill_random(&k->other_dy[i], 900 + i, is_loss ? 0.0 : 1.0);
+    }
     k->ids = cb__array_make(core->arena, CB_I32, 1, core->sample_ids->dims);
     for (int64_t i = 0; i < k->ids.count; i++) {
         k->ids.at.i[i] = (int32_t)i;

@@ -329,11 +329,17 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
     if (layer->check != NULL) {
         CB_TRY(layer->check(&core->in));
     }
+    core->output_count = 1;
     if (layer->infer == NULL) {
         return host_output(core, 0, CB_F32, x[0].rank, x[0].dims);
     }
     CB_TRY(layer->infer(&core->in));
-    for (uint32_t i = 0; i < layer->output_count; i++) {
+    core->output_count = layer->output_count == 0 ? 1 : layer->output_count;
+    while ((layer->flags & CB_LAYER_FEWER_OUTPUTS) != 0 && core->output_count > 1 &&
+           (core->output_count > TRIAL_MAX || (core->output_mask >> (core->output_count - 1) & 1u) == 0)) {
+        core->output_count--;
+    }
+    for (uint32_t i = 0; i < core->output_count; i++) {
         if ((core->output_mask >> i & 1u) == 0) {
             return host_fail(core, CB_INVALID, NULL, "infer did not declare output %u", i);
         }
@@ -361,7 +367,7 @@ static void allocate_params(struct cb_core *core)
 void cb__trial_allocate(struct cb_core *core)
 {
     struct cb_instance *in = &core->in;
-    const uint32_t y_count = core->type->layer.output_count == 0 ? 1 : core->type->layer.output_count;
+    const uint32_t y_count = core->output_count;
     for (uint32_t i = 0; i < in->x_count; i++) {
         core->dx[i] = cb__trial_tensor(core, named(core, "dx", i), CB_F32, core->x[i]->rank, core->x[i]->dims);
         core->x[i] = cb__trial_tensor(core, named(core, "input", i), core->x[i]->dtype, core->x[i]->rank, core->x[i]->dims);

@@ -45,7 +45,7 @@ struct cb_core {
 
     struct trial_declared outputs[TRIAL_MAX], saves[TRIAL_MAX];
     struct cb_param_decl params[TRIAL_MAX], states[TRIAL_MAX];
-    uint32_t param_count, state_count, saved_count, output_mask;
+    uint32_t param_count, state_count, saved_count, output_mask, output_count;
     char message[1024]; /* what the plugin said last through host->fail */
 
     struct cb_tensor *x[TRIAL_MAX], *y[TRIAL_MAX], *param[TRIAL_MAX], *state[TRIAL_MAX], *saved[TRIAL_MAX];

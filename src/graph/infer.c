@@ -155,6 +155,23 @@ static void note_inputs(const struct cb_network *net, const struct cb_node *node
     }
 }
 
+/* All of them; with FEWER_OUTPUTS those up to the last declared. */
+static enum cb_status count_outputs(struct cb_core *core, struct cb_inference *out)
+{
+    const struct cb_layer *layer = &core->node->type->layer;
+    out->output_count = layer->output_count;
+    while ((layer->flags & CB_LAYER_FEWER_OUTPUTS) != 0 && out->output_count > 1 &&
+           !out->outputs[out->output_count - 1].set) {
+        out->output_count--;
+    }
+    for (uint32_t i = 0; i < out->output_count; i++) {
+        if (!out->outputs[i].set) {
+            return host_fail(core, CB_INTERNAL, NULL, "the plugin did not declare output %u", i);
+        }
+    }
+    return CB_OK;
+}
+
 enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_node *node,
                                  const struct cb_tensor *const *x, struct cb_inference *out, struct cb_diag *diag)
 {
@@ -184,10 +201,5 @@ enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_n
         }
         return status;
     }
-    for (uint32_t i = 0; i < layer->output_count; i++) {
-        if (!out->outputs[i].set) {
-            return host_fail(&core, CB_INTERNAL, NULL, "the plugin did not declare output %u", i);
-        }
-    }
-    return CB_OK;
+    return count_outputs(&core, out);
 }

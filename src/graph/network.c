@@ -234,7 +234,7 @@ static enum cb_status declare(struct cb_network *net, uint32_t node_index, struc
     if (status != CB_OK) {
         goto free_found;
     }
-    node->y_count = node->type->layer.output_count;
+    node->y_count = found->output_count;
     node->param_count = found->param_count;
     node->state_count = found->state_count;
     node->y = CB_NEW_ARRAY(net->arena, uint32_t, node->y_count);

@@ -150,7 +150,7 @@ struct cb_inference {
     struct cb_declared outputs[64];
     struct cb_param_decl params[64], states[16];
     struct cb_declared saved[16];
-    uint32_t param_count, state_count, saved_count;
+    uint32_t output_count, param_count, state_count, saved_count;
 };
 /* Calls infer of `node`'s layer for the given input shapes. Texts of the declarations belong to the plugin. */
 enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_node *node,
