@@ -30,4 +30,28 @@ def concat():
     f.write()
 
 
-LAYERS = [concat]
+def split():
+    f = File("split")
+
+    def fn(sizes, axis=-1):
+        return lambda x, p, s: list(torch.split(x[0], sizes, axis))
+
+    f.case("halves", [Gen(2, 3, 2, 10, seed=1)], fn(5), options={"parts": 2})
+    f.case("sizes, a vector and a tail", [Gen(2, 3, 37, seed=2)], fn([1, 16, 20]), options={"sizes": [1, 16, 20]})
+    f.case("rows", [Gen(2, 5, 3, 4, seed=3)], fn([2, 3], 1), options={"sizes": [2, 3], "axis": 1})
+    f.case("columns in three", [Gen(2, 5, 3, 4, seed=3)], fn(1, 2), options={"parts": 3, "axis": -2})
+    f.case("one part", [Gen(3, 4, seed=4)], fn(4), options={"parts": 1})
+    f.case("one value", [Gen(1, 1, seed=4)], fn(1), options={"sizes": [1]})
+    f.case("ids", [Lit([1, 2, -3, 4, 5, 6], [2, 3])], fn([2, 1]), options={"sizes": [2, 1]})
+    f.case("many rows", [Gen(2, 40, 40, 21, seed=5)], options={"parts": 3})
+    f.error("neither", [Gen(2, 4, seed=1)], "either `parts` or `sizes`")
+    f.error("both", [Gen(2, 4, seed=1)], "either `parts` or `sizes`", options={"parts": 2, "sizes": [2, 2]})
+    f.error("not divisible", [Gen(2, 5, seed=1)], "5 places can't be divided into 2 equal `parts`",
+            options={"parts": 2})
+    f.error("another sum", [Gen(2, 5, seed=1)], "the `sizes` add up to 6, but the axis has 5",
+            options={"sizes": [3, 3]})
+    f.error("along N", [Gen(2, 4, seed=1)], "`axis` is 0, which is N", options={"parts": 2, "axis": 0})
+    f.write()
+
+
+LAYERS = [concat, split]
