@@ -70,4 +70,58 @@ def rmsnorm():
     f.write()
 
 
-LAYERS = [layernorm, rmsnorm]
+# ---- over axes -------------------------------------------------------------------------------------------------------
+
+
+def axes_layer(layer, fn, kinks=False):
+    f = File(layer)
+    checks = {"gradient_check": False} if kinks else None
+
+    def of(o):
+        return lambda x, p, s: [fn(x[0], o["axes"], o.get("keep", False))]
+
+    for name, shape, o in (
+            ("places of a picture", (2, 3, 4, 19), {"axes": [1, 2]}),
+            ("places of a picture, kept", (2, 3, 4, 5), {"axes": [2, 1], "keep": True}),
+            ("tokens, one number", (3, 7, 5), {"axes": 1}),
+            ("channels", (2, 3, 37), {"axes": [2]}),
+            ("the last, from the end", (2, 3, 2, 5), {"axes": [-1], "keep": True}),
+            ("all", (3, 4, 5), {"axes": [1, 2]}),
+            ("every other axis", (2, 3, 2, 4, 3, 2, 2, 3), {"axes": [1, 3, 5, 7]}),
+            ("every other axis, kept", (2, 3, 2, 4, 3, 2, 2, 3), {"axes": [2, -4, 6], "keep": True}),
+            ("one element", (1, 1), {"axes": [1]}),
+    ):
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0)], of(o), options=o, checks=checks)
+    f.case("a long axis", [Gen(2, 1000, 3, seed=9, scale=2.0, offset=3.0)], of({"axes": [1]}), options={"axes": [1]},
+           checks=checks, gradients=False)
+    for name, axes, text in (("samples", [0], "axis 0 is N, the samples, which are never taken together"),
+                             ("samples, from the end", [-3], "axis -3 is N, the samples"),
+                             ("no such axis", [3], "there is no axis 3 in an input of rank 3"),
+                             ("no such axis, from the end", [-4], "there is no axis -4 in an input of rank 3"),
+                             ("twice", [1, -2], "axis -2 stands twice in `axes`"),
+                             ("none", [], "`axes` is empty")):
+        f.error(name, [Gen(2, 3, 4, seed=1)], text, options={"axes": axes})
+    f.error("axes left out", [Gen(2, 3, 4, seed=1)], "axes")
+    return f
+
+
+def sum_():
+    axes_layer("sum", lambda x, axes, keep: x.sum(axes, keepdim=keep)).write()
+
+
+def mean():
+    axes_layer("mean", lambda x, axes, keep: x.mean(axes, keepdim=keep)).write()
+
+
+def maximum():
+    # random values lie closer together than the step of the gradient check now and then: PyTorch's values decide here
+    f = axes_layer("maximum", lambda x, axes, keep: x.amax(axes, keepdim=keep), kinks=True)
+    fn, o, unchecked = lambda x, p, s: [x[0].amax(1)], {"axes": [1]}, {"gradient_check": False}
+    f.case("equal values share the gradient", [Gen(3, 9, 5, seed=20, step=1.0)], fn, options=o, checks=unchecked)
+    f.case("far apart", [Gen(2, 4, 3, seed=21, scale=40.0, step=0.5)], fn, options=o)
+    f.case("infinities", [Lit([-math.inf, -math.inf, 1.0, math.inf], [2, 2], integer=False)], fn, options=o,
+           checks=unchecked)
+    f.write()
+
+
+LAYERS = [layernorm, rmsnorm, sum_, mean, maximum]
