@@ -221,4 +221,55 @@ def conv1d():
     f.write()
 
 
-LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d]
+def conv_transpose2d():
+    f = File("conv_transpose2d")
+    pair = lambda v: (v, v) if isinstance(v, int) else tuple(v)
+
+    def fn(o):
+        def run(x, p, s):
+            pad, crop = o.get("padding", 0), None
+            if isinstance(pad, list) and len(pad) == 4:
+                pad, crop = 0, pad
+            y = F.conv_transpose2d(nchw(x[0]), p["w"].permute(3, 2, 0, 1), p.get("b"), pair(o.get("stride", 1)), pair(pad),
+                                   pair(o.get("output_padding", 0)), o.get("groups", 1), pair(o.get("dilation", 1)))
+            if crop:
+                y = y[:, :, crop[0]:y.shape[2] - crop[1], crop[2]:y.shape[3] - crop[3]]
+            return [nhwc(y)]
+        return run
+
+    for name, shape, k, o in (
+            ("one tap", (2, 3, 2, 3), 4, {"kernel": 1}),
+            ("one tap, stride 2", (1, 3, 2, 3), 4, {"kernel": 1, "stride": 2, "output_padding": 1}),
+            ("3x3", (1, 3, 4, 3), 2, {"kernel": 3}),
+            ("twice as large", (2, 3, 2, 3), 2, {"kernel": 4, "stride": 2, "padding": 1}),
+            ("output_padding", (1, 3, 2, 2), 3, {"kernel": 3, "stride": 2, "padding": 1, "output_padding": 1}),
+            ("unlike directions", (1, 3, 2, 2), 3,
+             {"kernel": [3, 2], "stride": [1, 3], "padding": [1, 0], "output_padding": [0, 2]}),
+            ("four paddings", (1, 3, 3, 2), 2, {"kernel": 3, "stride": 2, "padding": [0, 1, 2, 1]}),
+            ("dilation", (1, 3, 3, 2), 2, {"kernel": 3, "dilation": 2, "padding": 1}),
+            ("gaps between taps", (1, 3, 3, 2), 2, {"kernel": 2, "stride": 3, "padding": 1}),
+            ("groups", (1, 3, 3, 6), 4, {"kernel": 3, "groups": 2, "stride": 2}),
+            ("depthwise", (1, 3, 3, 5), 5, {"kernel": 2, "groups": 5}),
+            ("no bias", (2, 2, 2, 2), 3, {"kernel": 2, "bias": False}),
+            ("one of everything", (1, 1, 1, 1), 1, {"kernel": 1})):
+        kh, kw = pair(o["kernel"])
+        params = {"w": Gen(kh, kw, k // o.get("groups", 1), shape[3], seed=30, scale=0.6)}
+        if o.get("bias", True):
+            params["b"] = Gen(k, seed=31)
+        f.case(name, [Gen(*shape, seed=32)], fn(o), options={"filters": k, **o}, params=params)
+    f.case("vectors and tails", [Gen(2, 5, 6, 19, seed=33)], options={"filters": 37, "kernel": 4, "stride": 2, "padding": 1},
+           params={"w": Gen(4, 4, 37, 19, seed=34, scale=0.3), "b": Gen(37, seed=35)})
+    x = [Gen(1, 3, 3, 4, seed=1)]
+    f.error("nothing left", x, "`padding` leaves an output of -1 x 1",
+            options={"filters": 1, "kernel": 1, "padding": [2, 1]})
+    f.error("output_padding", x, "`output_padding` 2 must be smaller than the stride 2 or the dilation 1",
+            options={"filters": 1, "kernel": 3, "stride": 2, "output_padding": 2})
+    f.error("three paddings", x, "`padding` takes 1, 2 or 4 numbers, not 3",
+            options={"filters": 1, "kernel": 3, "padding": [1, 1, 1]})
+    f.error("groups", x, "4 channels in cannot be split into 3 groups", options={"filters": 3, "kernel": 1, "groups": 3})
+    f.error("a sequence", [Gen(1, 3, 4, seed=1)], "conv_transpose2d takes pictures [N,H,W,C], but its input has 3 dimensions",
+            options={"filters": 1, "kernel": 1})
+    f.write()
+
+
+LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d, conv_transpose2d]
