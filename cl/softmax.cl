@@ -1,20 +1,7 @@
 /* softmax.cl: over rows of `classes` neighbours, y = exp(x - max) / sum(exp(x - max)); dx = y (dy - sum(dy y)).
  * x, y, dy, dx: [rows, classes]. One work-item a row; 16 neighbours at a time, the lanes are summed in a fixed order.
  * y may be x; dx may be dy. */
-
-static float softmax_sum16(float16 v)
-{
-    const float8 a = v.lo + v.hi;
-    const float4 b = a.lo + a.hi;
-    return (b.x + b.z) + (b.y + b.w);
-}
-
-static float softmax_max16(float16 v)
-{
-    const float8 a = fmax(v.lo, v.hi);
-    const float4 b = fmax(a.lo, a.hi);
-    return fmax(fmax(b.x, b.z), fmax(b.y, b.w));
-}
+#include "softmax.clh"
 
 __kernel void softmax_forward(__global float *y, __global const float *x, long rows, long classes)
 {
@@ -24,19 +11,11 @@ __kernel void softmax_forward(__global float *y, __global const float *x, long r
     }
     x += row * classes;
     y += row * classes;
-
-    float16 top = (float16)(-INFINITY);
-    long k = 0;
-    for (; k + 16 <= classes; k += 16) {
-        top = fmax(top, vload16(0, x + k));
-    }
-    float largest = softmax_max16(top);
-    for (; k < classes; k++) {
-        largest = fmax(largest, x[k]);
-    }
+    const float largest = softmax_largest(x, classes);
 
     float16 total = (float16)(0.0f);
-    for (k = 0; k + 16 <= classes; k += 16) {
+    long k = 0;
+    for (; k + 16 <= classes; k += 16) {
         const float16 e = exp(vload16(0, x + k) - largest);
         vstore16(e, 0, y + k);
         total += e;

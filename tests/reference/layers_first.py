@@ -55,24 +55,6 @@ def add():
     f.write()
 
 
-def multiply():
-    f = File("multiply")
-
-    def fn(x, p, s):
-        a, b = x
-        return [a * b.reshape(b.shape[0], *[1] * (a.dim() - 2), b.shape[-1]) if a.shape != b.shape else a * b]
-
-    f.case("equal shapes", [Gen(2, 3, 2, 5, seed=1), Gen(2, 3, 2, 5, seed=2)], fn)
-    f.case("gate [N,C]", [Gen(2, 3, 4, 19, seed=3), Gen(2, 19, seed=4)], fn)
-    f.case("gate [N,1,1,C]", [Gen(3, 3, 3, 4, seed=5), Gen(3, 1, 1, 4, seed=6)], fn)
-    f.case("gate over tokens", [Gen(2, 5, 17, seed=7), Gen(2, 17, seed=8)], fn)
-    f.case("several work-items", [Gen(2, 30, 30, 72, seed=9), Gen(2, 72, seed=10)])
-    f.error("other channels", [Gen(2, 3, 3, 4, seed=1), Gen(2, 5, seed=1)], "multiply needs two inputs of one shape")
-    f.error("gate with places", [Gen(2, 3, 3, 4, seed=1), Gen(2, 3, 1, 4, seed=1)],
-            "multiply needs two inputs of one shape")
-    f.write()
-
-
 def flatten():
     f = File("flatten")
     f.case("picture", [Gen(2, 3, 4, 5, seed=1)], lambda x, p, s: [x[0].reshape(2, 60)], gradients=False)
@@ -449,5 +431,5 @@ def conv2d():
     f.write()
 
 
-LAYERS = [relu, relu6, sigmoid, silu, hardswish, softmax, add, multiply, flatten, global_avgpool, maxpool2d, avgpool2d,
+LAYERS = [relu, relu6, sigmoid, silu, hardswish, softmax, add, flatten, global_avgpool, maxpool2d, avgpool2d,
           batchnorm, standardize, dropout, cross_entropy, mse, huber, dense, conv2d]

@@ -171,5 +171,110 @@ def pow_():
     f.write()
 
 
-LAYERS = [leaky_relu, elu, selu, celu, gelu, mish, softplus, softsign, hardsigmoid, hardtanh, clip, tanh, exp, log, abs_,
-          sqrt, square, pow_]
+
+# ---- two inputs ------------------------------------------------------------------------------------------------------
+
+
+def spread(a, b):
+    """b as it meets a: [N,C] at all places of its sample."""
+    return b if a.shape == b.shape else b.reshape(b.shape[0], *[1] * (a.dim() - 2), b.shape[-1])
+
+
+def two_inputs(layer, fn, second=None, step=0.0, gradient_check=True):
+    """`second`: scale and offset of the second input. `step` makes equal values, for PyTorch's gradients to judge."""
+    f = File(layer)
+    run = lambda x, p, s: [fn(x[0], spread(*x))]
+    b = lambda *shape, seed: Gen(*shape, seed=seed, step=step, **(second or {}))
+    a = lambda *shape, seed: Gen(*shape, seed=seed, step=step)
+    checks = None if gradient_check else {"gradient_check": False}
+    f.case("equal shapes", [a(2, 3, 2, 5, seed=1), b(2, 3, 2, 5, seed=2)], run, checks=checks)
+    f.case("rows", [a(3, 35, seed=11), b(3, 35, seed=12)], run, checks=checks)
+    f.case("one element", [a(1, 1, seed=13), b(1, 1, seed=14)], run, checks=checks)
+    f.case("[N,C]", [a(2, 3, 4, 19, seed=3), b(2, 19, seed=4)], run, checks=checks)
+    f.case("[N,1,1,C]", [a(3, 3, 3, 4, seed=5), b(3, 1, 1, 4, seed=6)], run, checks=checks)
+    f.case("tokens", [a(2, 5, 17, seed=7), b(2, 17, seed=8)], run, checks=checks)
+    f.case("more places than a run", [a(1, 13, 11, 3, seed=15), b(1, 3, seed=16)], run, checks=checks)
+    f.case("several work-items", [a(2, 30, 30, 72, seed=9), b(2, 72, seed=10)], checks=checks)
+    f.error("other channels", [a(2, 3, 3, 4, seed=1), b(2, 5, seed=1)], f"{layer} needs two inputs of one shape")
+    f.error("places in the second", [a(2, 3, 3, 4, seed=1), b(2, 3, 1, 4, seed=1)],
+            f"{layer} needs two inputs of one shape")
+    f.error("the first is the smaller", [a(2, 4, seed=1), b(2, 3, 3, 4, seed=1)],
+            f"{layer} needs two inputs of one shape")
+    return f
+
+
+def multiply():
+    two_inputs("multiply", lambda a, b: a * b).write()
+
+
+def subtract():
+    two_inputs("subtract", lambda a, b: a - b).write()
+
+
+def divide():
+    f = two_inputs("divide", lambda a, b: a / b, {"scale": 0.75, "offset": -1.25})
+    f.case("small and large denominators",
+           [Gen(1, 6, seed=20), Lit([1e-6, -1e-6, 1e6, -1e6, 1.0, -1.0], [1, 6], False)],
+           lambda x, p, s: [x[0] / x[1]], checks={"gradient_check": False})
+    f.write()
+
+
+def least_or_largest(layer, fn):
+    f = two_inputs(layer, fn, step=0.25, gradient_check=False)
+    # apart by at least 0.1 everywhere
+    f.case("away from ties", [Gen(2, 3, 2, 5, seed=21, step=0.4), Gen(2, 3, 2, 5, seed=22, step=0.4, offset=0.2)],
+           lambda x, p, s: [fn(*x)])
+    f.case("edges", [Lit([math.inf, -math.inf, 1.0, 3e38, 0.0, 1e-30], [1, 6], False),
+                     Lit([1.0, 1.0, math.inf, -3e38, -0.0, -1e-30], [1, 6], False)],
+           lambda x, p, s: [fn(*x)], checks={"gradient_check": False})
+    f.write()
+
+
+def min_():
+    least_or_largest("min", torch.minimum)
+
+
+def max_():
+    least_or_largest("max", torch.maximum)
+
+
+# ---- others ----------------------------------------------------------------------------------------------------------
+
+
+def log_softmax():
+    f = File("log_softmax")
+    fn = lambda x, p, s: [x[0].log_softmax(-1)]
+    unchecked = {"gradient_check": False}
+    f.case("five classes", [Gen(3, 5, seed=1, scale=4.0)], fn)
+    f.case("a vector and a tail", [Gen(2, 37, seed=2, scale=4.0)], fn)
+    f.case("one class", [Gen(2, 1, seed=3)], fn)
+    f.case("large scores", [Gen(2, 16, seed=4, scale=3.0, offset=500.0, step=0.125)], fn, checks=unchecked)
+    f.case("far apart", [Lit([200.0, -200.0, 80.0, 0.0, 1000.0, -1000.0], [2, 3], False)], fn, checks=unchecked)
+    f.case("a class ruled out", [Lit([0.5, -math.inf, 1.5], [1, 3], False)], fn, checks=unchecked, gradients=False)
+    f.case("last of four axes", [Gen(2, 2, 3, 4, seed=5)], fn)
+    f.case("a thousand classes", [Gen(3, 1000, seed=6, scale=5.0)])
+    f.write()
+
+
+def prelu():
+    f = File("prelu")
+
+    def fn(x, p, s):
+        return [F.prelu(x[0].movedim(-1, 1), p["w"]).movedim(1, -1)]
+
+    away = dict(scale=3.0, step=0.5, offset=0.25)
+    for name, shape in (("[N,C]", (5, 3)), ("tokens", (3, 4, 18)), ("picture", (2, 3, 4, 5)),
+                        ("one element", (1, 1)), ("several parts", (3, 11, 17, 2))):
+        for per, count in (("channel", shape[-1]), ("all", 1)):
+            f.case(f"{name}, per {per}", [Gen(*shape, seed=1, **away)], fn, options={"per": per},
+                   params={"w": Gen(count, seed=2, offset=0.5)})
+    f.case("at zero", [Lit([0.0, -0.0, 1e-30, -1e-30, 3e38, -3e38], [3, 2], False)], fn,
+           params={"w": Lit([0.25, -0.5], [2], False)}, checks={"gradient_check": False})
+    f.case("as many rows as parts allow", [Gen(2, 100, 90, 19, seed=3, **away)], options={},
+           params={"w": Gen(19, seed=4, offset=0.5)}, checks={"gradient_check": False})
+    f.error("no channels", [Gen(4, seed=1)], "prelu needs channels behind N, but its input has rank 1")
+    f.write()
+
+
+LAYERS = [leaky_relu, elu, selu, celu, gelu, mish, softplus, softsign, hardsigmoid, hardtanh, clip, tanh, exp, log,
+          abs_, sqrt, square, pow_, multiply, subtract, divide, min_, max_, log_softmax, prelu]
