@@ -6,7 +6,7 @@
  *     y1[n] = w[t]
  * The core divides the sum of y0 by the sum of y1: PyTorch's mean. A target outside -1 to K-1 gives NaN, which stops
  * the run, instead of reading past the end. */
-#include <cambium/layer.h>
+#include "loss.h"
 
 struct options {
     double label_smoothing;
@@ -38,8 +38,7 @@ static enum cb_status cross_entropy_infer(struct cb_instance *in)
         return in->host->fail(in->core, CB_INVALID, "class_weights", "`class_weights` has %u numbers for %lld classes",
                               (unsigned)o->class_weights.count, (long long)scores->dims[1]);
     }
-    CB_TRY(in->host->output(in->core, 0, CB_F32, 1, (const int64_t[]){scores->dims[0]}));
-    return in->host->output(in->core, 1, CB_F32, 1, (const int64_t[]){scores->dims[0]});
+    return loss_outputs(in);
 }
 
 /* Kernel 0 computes the pass. With class weights, kernel 1 and the derived tensor of K weights follow. */
@@ -107,7 +106,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
-    .flags = CB_LAYER_LOSS,
+    .flags = CB_LAYER_LOSS | CB_LAYER_SOFTMAX_REGRESSION,
     .name = "cross_entropy",
     .summary = "the loss of classification: one right class per sample",
     .formula = "loss = -log(softmax(scores)[target])",

@@ -4,7 +4,7 @@
  *     e = scores[n,k] - targets[n,k];  l = e^2 / 2 where |e| <= delta, else delta (|e| - delta / 2)
  *     y0[n] = mean over k of l        y1[n] = 1
  * The gradient goes to the scores; targets are constants. */
-#include <cambium/layer.h>
+#include "loss.h"
 
 struct options {
     double delta;
@@ -19,15 +19,8 @@ static const struct cb_option options[] = {
 
 static enum cb_status huber_infer(struct cb_instance *in)
 {
-    const struct cb_tensor *scores = in->x[0], *targets = in->x[1];
-    if (scores->rank < 1 || cb_tensor_count(scores) != cb_tensor_count(targets) || targets->dtype != CB_F32) {
-        return in->host->fail(in->core, CB_MISMATCH, NULL,
-                              "huber needs as many target values as scores, %lld for each sample, not %lld",
-                              (long long)(cb_tensor_count(scores) / scores->dims[0]),
-                              (long long)(cb_tensor_count(targets) / targets->dims[0]));
-    }
-    CB_TRY(in->host->output(in->core, 0, CB_F32, 1, (const int64_t[]){scores->dims[0]}));
-    return in->host->output(in->core, 1, CB_F32, 1, (const int64_t[]){scores->dims[0]});
+    CB_TRY(loss_check_values(in, "huber"));
+    return loss_outputs(in);
 }
 
 static enum cb_status prepare_forward(struct cb_instance *in)

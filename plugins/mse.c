@@ -2,19 +2,12 @@
  *
  *     y0[n] = mean over k of (scores[n,k] - targets[n,k])^2        y1[n] = 1
  * The gradient goes to the scores; targets are constants. */
-#include <cambium/layer.h>
+#include "loss.h"
 
 static enum cb_status mse_infer(struct cb_instance *in)
 {
-    const struct cb_tensor *scores = in->x[0], *targets = in->x[1];
-    if (scores->rank < 1 || cb_tensor_count(scores) != cb_tensor_count(targets) || targets->dtype != CB_F32) {
-        return in->host->fail(in->core, CB_MISMATCH, NULL,
-                              "mse needs as many target values as scores, %lld for each sample, not %lld",
-                              (long long)(cb_tensor_count(scores) / scores->dims[0]),
-                              (long long)(cb_tensor_count(targets) / targets->dims[0]));
-    }
-    CB_TRY(in->host->output(in->core, 0, CB_F32, 1, (const int64_t[]){scores->dims[0]}));
-    return in->host->output(in->core, 1, CB_F32, 1, (const int64_t[]){scores->dims[0]});
+    CB_TRY(loss_check_values(in, "mse"));
+    return loss_outputs(in);
 }
 
 static enum cb_status prepare_forward(struct cb_instance *in)
@@ -52,7 +45,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
-    .flags = CB_LAYER_LOSS,
+    .flags = CB_LAYER_LOSS | CB_LAYER_LEAST_SQUARES,
     .name = "mse",
     .summary = "the squared error: the loss of regression",
     .formula = "loss = mean((score - target)^2)",

@@ -310,6 +310,11 @@ enum {
     CB_LAYER_SUM = 1u << 7,    /* y is the sum of its inputs, all of one shape: can be fused into a producer's store */
     CB_LAYER_FEWER_OUTPUTS = 1u << 8, /* how many outputs there are follows from options and shapes: infer declares 0, 1,
                                          ... without a gap, at least one; output_count is the most there may be */
+    /* A loss with its defaults is -log(softmax(scores)[target]), or the mean of (scores - targets)^2: a linear layer on
+     * fixed features then has an exact solution, softmax regression or least squares, that the core may compute. */
+    CB_LAYER_SOFTMAX_REGRESSION = 1u << 9,
+    CB_LAYER_LEAST_SQUARES = 1u << 10,
+    CB_LAYER_EMBEDDING_LOSS = 1u << 11, /* a loss of features, not of predictions */
 };
 
 /* What backward reads besides dy; all else is freed after forward. */

@@ -200,7 +200,9 @@ static enum cb_status evaluate(struct evaluation *e, const char *run)
     if (status == CB_OK) {
         e->count = cb_dataset_keep_readable(e->dataset, readable, e->count, rows, e->model->outputs * sizeof(float));
         e->samples = readable;
-        cb_model_link(e->model, rows, e->count);
+        status = cb_engine_link(engine, rows, e->count, cli->diag);
+    }
+    if (status == CB_OK) {
         status = e->dataset->target == CB_TARGET_VALUES ? judge_values(e, rows) : judge_classes(e, rows);
     }
     cb_engine_destroy(engine);

@@ -143,7 +143,7 @@ static enum cb_status predict(struct prediction *p, const char *const *files, si
             status = cb_engine_values(p->engine, model->scores, rows, true, n, scores, p->cli->diag);
         }
         if (status == CB_OK && n > 0) {
-            cb_model_link(model, scores, n);
+            status = cb_engine_link(p->engine, scores, n, p->cli->diag);
         }
         for (uint32_t i = 0; status == CB_OK && i < n; i++) {
             print_row(p, names[i], scores + (size_t)i * model->outputs);

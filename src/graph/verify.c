@@ -29,7 +29,7 @@ static void fill(float *values, int64_t count, uint32_t seed)
 
 /* ---- a trial's network ---- */
 
-/* Any loss of two tensors of one shape will do: the first that the search path offers. */
+/* The squared error, whose gradient is smooth and takes any target: the first such that the search path offers. */
 static enum cb_status add_loss(struct trial *t, struct cb_registry *registry, struct cb_arena *arena, struct cb_diag *diag)
 {
     const char **words;
@@ -41,13 +41,14 @@ static enum cb_status add_loss(struct trial *t, struct cb_registry *registry, st
     for (size_t i = 0; i < count; i++) {
         const struct cb_layer_type *type;
         const uint32_t inputs[] = {t->output, t->target};
-        if (cb_registry_find(registry, words[i], NULL, &type, NULL) == CB_OK && (type->layer.flags & CB_LAYER_LOSS) != 0 &&
+        if (cb_registry_find(registry, words[i], NULL, &type, NULL) == CB_OK &&
+            (type->layer.flags & CB_LAYER_LEAST_SQUARES) != 0 &&
             cb_network_add_layer(t->net, words[i], "loss", NULL, inputs, 2, true, NULL, &node, NULL) == CB_OK) {
             t->losses = t->net->nodes[node].y[0];
             return CB_OK;
         }
     }
-    return cb_fail(diag, CB_NOT_FOUND, NULL, "no layer is a loss of two tensors of one shape");
+    return cb_fail(diag, CB_NOT_FOUND, NULL, "no layer is the squared error of two tensors");
 }
 
 static enum cb_status open_trial(struct trial *t, struct cb_registry *registry, struct cb_device *device,

@@ -144,6 +144,7 @@ void cb_engine_destroy(struct cb_engine *e)
     }
     cb_plan_destroy(e->prefix_plan);
     cb_plan_destroy(e->scores_plan);
+    cb__link_destroy(e->link);
     cb_feature_file_close(e->file);
     cb_augmenter_destroy(e->plain);
     cb_augmenter_destroy(e->augmented);
@@ -397,15 +398,4 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
         }
     }
     return status;
-}
-
-void cb_model_link(const struct cb_model *model, float *scores, size_t rows)
-{
-    if (model->link != NULL && strcmp(model->link, "softmax") == 0) {
-        cb_softmax_rows(scores, rows, model->outputs);
-    } else if (model->link != NULL && strcmp(model->link, "sigmoid") == 0) {
-        for (size_t i = 0; i < rows * model->outputs; i++) {
-            scores[i] = 1.0f / (1.0f + expf(-scores[i]));
-        }
-    }
 }

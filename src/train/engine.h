@@ -61,6 +61,7 @@ struct cb_engine {
     struct cb_feature_file *file; /* the same of earlier runs; NULL: none, or not opened yet */
     bool file_asked, file_said;
     struct cb_plan *prefix_plan, *scores_plan;
+    struct cb_link *link; /* made when it is first needed */
     struct cb_augmenter *plain, *augmented;
     struct cb_augment augment;
     struct cb_buffer *staging; /* u8 pictures on their way */
@@ -97,7 +98,7 @@ enum cb_status cb_engine_values(struct cb_engine *engine, uint32_t wire, const v
 enum cb_status cb_engine_feed(struct cb_engine *engine, struct cb_plan *plan, const struct cb_batch *batch, bool augmented,
                               uint64_t draw, uint32_t view, struct cb_diag *diag);
 
-/* Puts probabilities over scores [rows, outputs] in place, as the loss's link says. */
-void cb_model_link(const struct cb_model *model, float *scores, size_t rows);
+/* Makes predictions of scores [count, outputs] in place, by the loss's link: probabilities. */
+enum cb_status cb_engine_link(struct cb_engine *engine, float *scores, uint32_t count, struct cb_diag *diag);
 
 #endif

@@ -11,4 +11,6 @@ enum cb_status cb__engine_plan(struct cb_engine *engine, struct cb_plan_request 
 enum cb_status cb__engine_rows(struct cb_engine *engine, const struct cb_plan *plan, uint32_t wire, uint32_t count,
                                float *out, struct cb_diag *diag);
 
+void cb__link_destroy(struct cb_link *link); /* accepts NULL */
+
 #endif

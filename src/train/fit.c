@@ -345,7 +345,7 @@ static enum cb_status validate(struct cb__fit *fit, double *out_loss, double *ou
     }
     enum cb_status status = cb_engine_scores(e, fit->request->validation, count, scores, fit->diag);
     double loss = 0, correct = 0, seen = 0;
-    cb_model_link(e->model, scores, count);
+    status = status == CB_OK ? cb_engine_link(e, scores, count, fit->diag) : status;
     for (uint32_t i = 0; status == CB_OK && i < count; i++) {
         const float *row = scores + (size_t)i * outputs;
         uint32_t sample = fit->request->validation[i];
@@ -455,6 +455,12 @@ static enum cb_status descend(struct cb__fit *fit, struct cb_fit_result *out)
     return loop(fit, out);
 }
 
+/* Of the loss with its defaults. */
+static bool has_exact_head(const struct cb_model *model)
+{
+    return (model->loss_flags & (CB_LAYER_SOFTMAX_REGRESSION | CB_LAYER_LEAST_SQUARES)) != 0;
+}
+
 bool cb_fit_is_exact(const struct cb_task *task, const struct cb_engine *engine)
 {
     const struct cb_model *model = engine->model;
@@ -464,11 +470,9 @@ bool cb_fit_is_exact(const struct cb_task *task, const struct cb_engine *engine)
     }
     bool simple = model->head_dense != CB_NONE && engine->is_cached && engine->features.wire_count == 1 &&
                   engine->features.wires[0] == model->features && !model->net->nodes[model->head_dense].frozen &&
-                  (model->link == NULL || strcmp(model->link, "softmax") == 0);
+                  has_exact_head(model) && task->config.loss_options == NULL;
     bool asks_for_descent = task->config.epochs != 0 && cb_map_get(task->train, "epochs") != NULL;
-    asks_for_descent = asks_for_descent || task->config.steps > 0 || task->config.loss_options != NULL ||
-                       (task->config.loss != NULL && strcmp(task->config.loss, "mse") != 0 &&
-                        strcmp(task->config.loss, "cross_entropy") != 0);
+    asks_for_descent = asks_for_descent || task->config.steps > 0;
     return simple && (kind == CB_OPTIMIZER_LBFGS || !asks_for_descent);
 }
 
@@ -498,13 +502,13 @@ enum cb_status cb_fit(const struct cb_task *task, struct cb_engine *engine, cons
         out->seconds = cb_clock_seconds() - fit.started;
     } else if (status == CB_OK && task->config.optimizer.kind == CB_OPTIMIZER_LBFGS) {
         status = cb_fail(diag, CB_INVALID, NULL,
-                         "`lbfgs` solves one dense layer on frozen features; this head or what is frozen is another "
-                         "matter: use `adamw`");
+                         "`lbfgs` solves one dense layer on frozen features; this head, the loss or what is frozen is "
+                         "another matter: use `adamw`");
     } else if (status == CB_OK && engine->store->trainable_count == 0) {
         status = cb_fail(diag, CB_INVALID, NULL, "everything is frozen: there is nothing to train");
     } else if (status == CB_OK) {
         bool head_first = task->config.head_first && engine->model->head_dense != CB_NONE && !request->resume &&
-                          (engine->model->link == NULL || strcmp(engine->model->link, "softmax") == 0);
+                          (has_exact_head(engine->model) || engine->model->link == NULL);
         if (head_first) {
             cb_watch_say(engine->watch, "the head is fitted first, on the pretrained features");
             status = cb__fit_head_first(task, engine, request->train, request->train_count, diag);

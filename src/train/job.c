@@ -165,7 +165,7 @@ static enum cb_status test_on(struct running *r, const struct cb_indices *test, 
     memcpy(r->samples + at, test->items, test->count * sizeof(*test->items));
     *out_count = cb_dataset_keep_readable(r->job->dataset, r->samples + at, test->count, to,
                                           model->outputs * sizeof(float));
-    cb_model_link(model, to, *out_count);
+    CB_TRY(cb_engine_link(r->engine, to, *out_count, r->diag));
     return *out_count > 0 ? CB_OK : cb_fail(r->diag, CB_FORMAT, NULL, "none of the samples to test on can be read");
 }
 

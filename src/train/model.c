@@ -92,29 +92,68 @@ static void take_link_over(struct cb_model *model, const char *link)
     model->input = net->inputs[0];
 }
 
+/* Whether the loss takes scores [N,K] with the data's kind of targets: its own infer says so, in a network that is thrown
+ * away. */
+static bool takes(const struct cb_model *model, const struct cb_task *task, const char *word, bool values, int64_t k)
+{
+    struct cb_network *net = cb_network_create(model->net->registry, "probe");
+    const int64_t dims[2] = {1, k};
+    uint32_t inputs[2], node;
+    bool result = net != NULL &&
+                  cb_network_add_input(net, "scores", CB_F32, 2, dims, NULL, &inputs[0], NULL) == CB_OK &&
+                  cb_network_add_input(net, "target", values ? CB_F32 : CB_I32, values ? 2 : 1, dims, NULL, &inputs[1],
+                                       NULL) == CB_OK &&
+                  cb_network_add_layer(net, word, "loss", task->config.loss_options, inputs, 2, true, NULL, &node,
+                                       NULL) == CB_OK;
+    cb_network_destroy(net);
+    return result;
+}
+
+/* A loss that a task can name, for this kind of targets. */
+static enum cb_status check_loss(const struct cb_model *model, const struct cb_task *task, const char *word,
+                                 const struct cb_layer *loss, bool values, int64_t k, const struct cb_place *at,
+                                 struct cb_diag *diag)
+{
+    if ((loss->flags & CB_LAYER_LOSS) == 0) {
+        return cb_fail(diag, CB_INVALID, at, "`%s` is a layer, but no loss", word);
+    }
+    if (loss->min_inputs > 2) {
+        return cb_fail(diag, CB_UNSUPPORTED, at,
+                       "the loss `%s` compares %u tensors, but a task has one head and its targets: it is for programs "
+                       "that build their own network", word, loss->min_inputs);
+    }
+    if ((loss->flags & CB_LAYER_EMBEDDING_LOSS) != 0) {
+        return cb_fail(diag, CB_UNSUPPORTED, at,
+                       "the loss `%s` shapes features and makes no predictions, so that a task could not be judged: it is "
+                       "for programs that build their own network", word);
+    }
+    if (!takes(model, task, word, values, k) && takes(model, task, word, !values, k)) {
+        return cb_fail(diag, CB_MISMATCH, at, "the loss `%s` is for %s, but the data's labels are %s", word,
+                       values ? "classes" : "values", values ? "values" : "classes");
+    }
+    return CB_OK;
+}
+
 static enum cb_status add_loss(struct cb_model *model, const struct cb_task *task, const struct cb_dataset *dataset,
                                struct cb_diag *diag)
 {
     struct cb_network *net = model->net;
     bool values = dataset != NULL && dataset->target == CB_TARGET_VALUES;
+    int64_t wanted = values ? dataset->value_count : model->class_count;
     const char *word = task->config.loss != NULL ? task->config.loss : values ? "mse" : "cross_entropy";
     const struct cb_value *loss_value = cb_map_get(task->train, "loss");
     const struct cb_place *at = loss_value != NULL ? &loss_value->at : NULL;
     const struct cb_layer_type *type;
     CB_TRY(cb_registry_find(net->registry, word, at, &type, diag));
-    if ((type->layer.flags & CB_LAYER_LOSS) == 0) {
-        return cb_fail(diag, CB_INVALID, at, "`%s` is a layer, but no loss", word);
+    const int64_t probed = wanted > 0 ? wanted : 2;
+    if (dataset == NULL && task->config.loss != NULL && !takes(model, task, word, false, probed)) {
+        values = takes(model, task, word, true, probed);
     }
-    if (type->layer.link == NULL && !values && dataset != NULL) {
-        return cb_fail(diag, CB_MISMATCH, at, "the loss `%s` is for values, but the data's labels are classes", word);
-    }
-    if (type->layer.link != NULL && values) {
-        return cb_fail(diag, CB_MISMATCH, at, "the loss `%s` is for classes, but the data's labels are values", word);
-    }
+    CB_TRY(check_loss(model, task, word, &type->layer, values, probed, at, diag));
     take_link_over(model, type->layer.link);
     model->link = type->layer.link;
+    model->loss_flags = type->layer.flags;
     const struct cb_tensor *scores = &net->wires[model->scores].shape;
-    int64_t wanted = values ? dataset->value_count : model->class_count;
     if (scores->rank != 2 || (wanted > 0 && scores->dims[1] != wanted)) {
         char dims[192];
         const struct cb_place *head = task->head != NULL ? &task->head->at : &task->model->at;
@@ -129,7 +168,7 @@ static enum cb_status add_loss(struct cb_model *model, const struct cb_task *tas
                        " %s", net->wires[model->scores].name, scores->dims[1], wanted, what);
     }
     model->outputs = (uint32_t)scores->dims[1];
-    int64_t dims[2] = {1, values ? dataset->value_count : 1};
+    int64_t dims[2] = {1, values ? scores->dims[1] : 1};
     CB_TRY(cb_network_add_input(net, "target", values ? CB_F32 : CB_I32, values ? 2 : 1, dims, NULL, &model->target,
                                 diag));
     uint32_t node, inputs[2] = {model->scores, model->target};

@@ -40,7 +40,8 @@ struct cb_model {
     uint32_t scores;    /* wire of the head's output */
     uint32_t target;    /* wire of the labels; CB_NONE without a loss */
     uint32_t loss_value, loss_weight; /* wires [N]; CB_NONE without a loss */
-    const char *link;   /* "softmax": makes probabilities of scores; NULL: scores are the predictions */
+    const char *link;   /* word of the layer that makes predictions of scores; NULL: scores are the predictions */
+    uint32_t loss_flags; /* CB_LAYER_* of the loss; 0 without one */
     uint32_t outputs;   /* length of a row of scores */
     const char *const *classes; /* names; NULL: values */
     uint32_t class_count;

@@ -76,7 +76,7 @@ enum cb_status cb_predictor_file(struct cb_predictor *p, const char *path, struc
     const struct cb_model *m = p->model;
     CB_TRY(cb_image_for_contract(path, &m->contract, m->background, p->picture, NULL, diag));
     CB_TRY(cb_engine_values(p->engine, m->scores, p->picture, true, 1, p->scores, diag));
-    cb_model_link(m, p->scores, 1);
+    CB_TRY(cb_engine_link(p->engine, p->scores, 1, diag));
     uint32_t best = m->classes != NULL ? cb_argmax(p->scores, m->outputs) : 0;
     *out = (struct cb_prediction){.label = m->classes != NULL ? m->classes[best] : NULL, .probability = p->scores[best],
                                   .probabilities = p->scores, .count = m->outputs};
