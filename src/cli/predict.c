@@ -22,29 +22,19 @@ struct prediction {
     bool csv;
 };
 
-static const char *class_name(const struct cb_model *model, uint32_t i, char room[16])
-{
-    if (model->classes != NULL) {
-        return model->classes[i];
-    }
-    snprintf(room, 16, "%u", i);
-    return room;
-}
-
 static void print_json(const struct prediction *p, const char *input, const float *row)
 {
     const struct cb_model *model = p->engine->model;
     struct cb_arena *arena = p->cli->arena;
     struct cb_value *map = cb_value_map(arena, NULL), *all = cb_value_map(arena, NULL);
-    char room[16];
     (void)cb_map_set(arena, map, "input", cb_value_text(arena, input, NULL));
-    if (model->link != NULL || model->classes != NULL) {
+    if (model->classes != NULL) {
         uint32_t best = cb_argmax(row, model->outputs);
-        const char *label = row[best] < p->least ? "unsure" : class_name(model, best, room);
+        const char *label = row[best] < p->least ? "unsure" : model->classes[best];
         (void)cb_map_set(arena, map, "label", cb_value_text(arena, label, NULL));
         (void)cb_map_set(arena, map, "probability", cb_value_real(arena, row[best], NULL));
         for (uint32_t i = 0; i < model->outputs; i++) {
-            (void)cb_map_set(arena, all, class_name(model, i, room), cb_value_real(arena, row[i], NULL));
+            (void)cb_map_set(arena, all, model->classes[i], cb_value_real(arena, row[i], NULL));
         }
         (void)cb_map_set(arena, map, "probabilities", all);
     } else {
@@ -74,14 +64,13 @@ static void print_csv_field(const char *text)
 static void print_row(const struct prediction *p, const char *input, const float *row)
 {
     const struct cb_model *model = p->engine->model;
-    char room[16];
     if (p->cli->json) {
         print_json(p, input, row);
         return;
     }
-    bool classes = model->link != NULL || model->classes != NULL;
+    bool classes = model->classes != NULL;
     uint32_t best = classes ? cb_argmax(row, model->outputs) : 0;
-    const char *label = classes && row[best] < p->least ? "unsure" : class_name(model, best, room);
+    const char *label = !classes ? NULL : row[best] < p->least ? "unsure" : model->classes[best];
     if (p->csv) {
         print_csv_field(input);
         if (classes) {
@@ -105,7 +94,7 @@ static void print_row(const struct prediction *p, const char *input, const float
         second = i != best && row[i] > row[second] ? i : second;
     }
     if (model->outputs > 1 && row[second] >= 0.01f) {
-        printf(" (then %s %.3f)", class_name(model, second, room), row[second]);
+        printf(" (then %s %.3f)", model->classes[second], row[second]);
     }
     printf("\n");
 }
