@@ -8,7 +8,7 @@
 #include "train/metrics.h"
 
 static const struct cb_flag flags[] = {
-    {"--csv", NULL, "lines of input,label,probability"},
+    {"--csv", NULL, "lines of input,label,probability, or input and its values"},
     {"--min", "P", "answer `unsure` below this probability"},
     {NULL, NULL, NULL},
 };
@@ -77,7 +77,10 @@ static void print_row(const struct prediction *p, const char *input, const float
             putchar(',');
             print_csv_field(label);
         }
-        printf(",%.6g\n", row[best]);
+        for (uint32_t i = classes ? best : 0; i < (classes ? best + 1 : model->outputs); i++) {
+            printf(",%.6g", row[i]);
+        }
+        printf("\n");
         return;
     }
     if (!classes) {
