@@ -1,7 +1,8 @@
 """Layers that move values and compute none, or next to none. See layer_cases.py."""
 import torch
+import torch.nn.functional as F
 
-from layer_cases import File, Gen, Lit
+from layer_cases import File, Gen, Lit, nchw, nhwc
 
 
 def concat():
@@ -54,4 +55,140 @@ def split():
     f.write()
 
 
-LAYERS = [concat, split]
+def stack():
+    f = File("stack")
+
+    def fn(axis):
+        return lambda x, p, s: [torch.stack(x, axis)]
+
+    f.case("vectors", [Gen(3, 5, seed=i) for i in (1, 2, 3)], fn(1))
+    f.case("last", [Gen(3, 17, seed=i) for i in (1, 2)], fn(-1), options={"axis": -1})
+    f.case("inside a picture", [Gen(2, 3, 2, 19, seed=i) for i in (1, 2)], fn(2), options={"axis": 2})
+    f.case("one input", [Gen(2, 3, seed=1)], fn(1))
+    f.case("one value", [Gen(1, 1, seed=1), Gen(1, 1, seed=2)], fn(2), options={"axis": 2})
+    f.case("a number per sample", [Gen(3, seed=1), Gen(3, seed=2)], fn(1))
+    f.case("ids", [Lit([1, -2], [1, 2]), Lit([3, 4], [1, 2])], fn(1))
+    f.error("other width", [Gen(2, 3, seed=1), Gen(2, 4, seed=1)], "one shape, but input 2 differs")
+    f.error("along N", [Gen(2, 3, seed=1)], "`axis` is 0, which is N", options={"axis": 0})
+    f.error("no such axis", [Gen(2, 3, seed=1)], "only axes 1 to 2 behind N", options={"axis": 3})
+    f.error("too many axes", [Gen(1, 1, 1, 1, 1, 1, 1, 1, seed=1)], "already have 8")
+    f.write()
+
+
+def slice_():
+    f = File("slice")
+    f.case("channels", [Gen(2, 3, 37, seed=1)], lambda x, p, s: [x[0][..., 3:20]], options={"from": 3, "to": 20})
+    f.case("from the end", [Gen(2, 7, 5, seed=2)], lambda x, p, s: [x[0][:, -4:-1]],
+           options={"axis": 1, "from": -4, "to": -1})
+    f.case("a step that leaves a rest", [Gen(2, 8, 3, 5, seed=3)], lambda x, p, s: [x[0][:, 1:8:3]],
+           options={"axis": 1, "from": 1, "step": 3})
+    f.case("every other column", [Gen(2, 3, 7, 16, seed=4)], lambda x, p, s: [x[0][:, :, ::2]],
+           options={"axis": 2, "step": 2})
+    f.case("every other channel", [Gen(2, 3, 35, seed=5)], lambda x, p, s: [x[0][..., 1::2]],
+           options={"from": 1, "step": 2})
+    f.case("all", [Gen(3, 4, seed=6)], lambda x, p, s: [x[0][:, 0:99]], options={"to": 99})
+    f.case("one value", [Gen(1, 1, seed=6)], lambda x, p, s: [x[0] + 0], options={"step": 5})
+    f.case("ids", [Lit([1, 2, 3, 4, 5, 6], [2, 3])], lambda x, p, s: [x[0][:, 1:]], options={"axis": 1, "from": 1})
+    f.case("long rows", [Gen(2, 40000, seed=7)], options={"from": 1, "to": -1})
+    f.error("behind the end", [Gen(2, 3, seed=1)], "`from` is 3, but the axis has 3 places", options={"from": 3})
+    f.error("before the start", [Gen(2, 3, seed=1)], "`from` is -4, but the axis has 3", options={"from": -4})
+    f.error("nothing", [Gen(2, 3, seed=1)], "nothing is left: `to` is 1, which is not behind place 1 of 3",
+            options={"from": 1, "to": 1})
+    f.error("backwards", [Gen(2, 3, seed=1)], "nothing is left: `to` is -3", options={"from": 1, "to": -3})
+    f.error("along N", [Gen(2, 3, seed=1)], "`axis` is -2, which is N", options={"axis": -2})
+    f.write()
+
+
+def crop():
+    f = File("crop")
+    f.case("the middle, odd edges", [Gen(2, 5, 8, 3, seed=1)], lambda x, p, s: [x[0][:, 1:3, 2:5]],
+           options={"size": [2, 3]})
+    f.case("at a place", [Gen(2, 5, 8, 17, seed=2)], lambda x, p, s: [x[0][:, 2:5, 1:4]],
+           options={"size": 3, "offset": [2, 1]})
+    f.case("whole", [Gen(1, 2, 3, 1, seed=3)], lambda x, p, s: [x[0] + 0], options={"size": [2, 3]})
+    f.case("one place", [Gen(2, 4, 3, 1, seed=4)], lambda x, p, s: [x[0][:, 3:, 2:]],
+           options={"size": 1, "offset": [3, 2]})
+    f.error("too large", [Gen(2, 4, 5, 1, seed=1)], "a window of 5 x 5 is larger than the input of 4 x 5",
+            options={"size": 5})
+    f.error("over the edge", [Gen(2, 4, 5, 1, seed=1)], "2 x 2 at [3, 0] hangs over the edge of an input of 4 x 5",
+            options={"size": 2, "offset": [3, 0]})
+    f.error("half a place", [Gen(2, 4, 5, 1, seed=1)], "`offset` takes two numbers", options={"size": 2, "offset": 1})
+    f.error("no picture", [Gen(2, 4, 5, seed=1)], "needs [N,H,W,C], but its input has rank 3", options={"size": 2})
+    f.write()
+
+
+def transpose():
+    f = File("transpose")
+
+    def fn(*order):
+        return lambda x, p, s: [x[0].permute(0, *order)]
+
+    f.case("two axes", [Gen(2, 5, 19, seed=1)], fn(2, 1), options={"permutation": [2, 1]})
+    f.case("channels first", [Gen(2, 3, 4, 5, seed=2)], fn(3, 1, 2), options={"permutation": [3, 1, 2]})
+    f.case("channels last", [Gen(2, 3, 4, 5, seed=2)], fn(2, 3, 1), options={"permutation": [2, 3, 1]})
+    f.case("rows and columns", [Gen(2, 3, 4, 18, seed=3)], fn(2, 1, 3), options={"permutation": [2, 1, 3]})
+    f.case("reversed", [Gen(2, 3, 2, 5, 3, seed=4)], fn(4, 3, 2, 1), options={"permutation": [4, 3, 2, 1]})
+    f.case("eight axes", [Gen(2, 2, 3, 2, 2, 1, 2, 3, seed=5)], fn(7, 2, 5, 4, 1, 6, 3),
+           options={"permutation": [7, 2, 5, 4, 1, 6, 3]})
+    f.case("as it was", [Gen(2, 3, 4, seed=6)], fn(1, 2), options={"permutation": [1, 2]})
+    f.case("one axis", [Gen(2, 3, seed=6)], fn(1), options={"permutation": 1})
+    f.case("one value", [Gen(1, 1, 1, seed=6)], fn(2, 1), options={"permutation": [2, 1]})
+    f.case("large", [Gen(2, 60, 60, 13, seed=7)], options={"permutation": [3, 1, 2]})
+    f.error("one twice", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N once", options={"permutation": [1, 1]})
+    f.error("too few", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N once", options={"permutation": [1]})
+    f.error("too many", [Gen(2, 3, seed=1)], "each of the axes 1 to 1 behind N once", options={"permutation": [1, 2]})
+    f.error("no such axis", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N", options={"permutation": [1, 3]})
+    f.write()
+
+
+def reshape():
+    f = File("reshape")
+
+    def fn(*shape):
+        return lambda x, p, s: [x[0].reshape(x[0].shape[0], *shape)]
+
+    f.case("picture to sequence", [Gen(2, 3, 4, 5, seed=1)], fn(12, 5), options={"shape": [-1, 5]})
+    f.case("features to heads", [Gen(2, 3, 12, seed=2)], fn(3, 4, 3), options={"shape": [3, 4, 3]})
+    f.case("flat", [Gen(3, 2, 5, seed=3)], fn(10), options={"shape": -1})
+    f.case("one value", [Gen(1, 1, seed=4)], fn(1, 1, 1), options={"shape": [1, -1, 1]})
+    f.error("no fit", [Gen(2, 3, 5, seed=1)], "has 15 values, which don't make a shape of 14", options={"shape": [7, 2]})
+    f.error("no whole number", [Gen(2, 3, 5, seed=1)], "don't make a shape of 4 times a whole number",
+            options={"shape": [4, -1]})
+    f.error("two open", [Gen(2, 3, 5, seed=1)], "only one size in `shape` may be -1", options={"shape": [-1, -1]})
+    f.error("zero", [Gen(2, 3, 5, seed=1)], "a size in `shape` is 0", options={"shape": [0, -1]})
+    f.error("empty", [Gen(2, 3, 5, seed=1)], "`shape` is empty", options={"shape": []})
+    f.write()
+
+
+def pixel_shuffle():
+    f = File("pixel_shuffle")
+
+    def fn(r):
+        return lambda x, p, s: [nhwc(F.pixel_shuffle(nchw(x[0]), r))]
+
+    f.case("two", [Gen(2, 3, 2, 12, seed=1)], fn(2))
+    f.case("three, 17 channels", [Gen(1, 2, 3, 153, seed=2)], fn(3), options={"upscale_factor": 3})
+    f.case("one", [Gen(2, 3, 2, 5, seed=3)], fn(1), options={"upscale_factor": 1})
+    f.case("one place, one channel", [Gen(1, 1, 1, 4, seed=4)], fn(2))
+    f.error("not divisible", [Gen(1, 1, 1, 6, seed=1)], "6 channels can't be divided by the square of "
+            "`upscale_factor`, 4")
+    f.error("no picture", [Gen(1, 1, 4, seed=1)], "needs [N,H,W,C], but its input has rank 3")
+    f.write()
+
+
+def pixel_unshuffle():
+    f = File("pixel_unshuffle")
+
+    def fn(r):
+        return lambda x, p, s: [nhwc(F.pixel_unshuffle(nchw(x[0]), r))]
+
+    f.case("two", [Gen(2, 4, 6, 3, seed=1)], fn(2))
+    f.case("three, 17 channels", [Gen(1, 6, 3, 17, seed=2)], fn(3), options={"downscale_factor": 3})
+    f.case("one", [Gen(2, 3, 2, 5, seed=3)], fn(1), options={"downscale_factor": 1})
+    f.case("one place", [Gen(1, 2, 2, 1, seed=4)], fn(2))
+    f.error("not divisible", [Gen(1, 4, 3, 1, seed=1)], "an input of 4 x 3 can't be divided by `downscale_factor`, 2")
+    f.error("no picture", [Gen(1, 4, 4, seed=1)], "needs [N,H,W,C], but its input has rank 3")
+    f.write()
+
+
+LAYERS = [concat, split, stack, slice_, crop, transpose, reshape, pixel_shuffle, pixel_unshuffle]
