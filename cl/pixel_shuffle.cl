@@ -1,0 +1,3 @@
+/* pixel_shuffle.cl: channels become places: copies of boxes, forward and backward. */
+
+#include "box.clh"
