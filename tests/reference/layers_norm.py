@@ -70,6 +70,63 @@ def rmsnorm():
     f.write()
 
 
+def affine(c, seed):
+    return {"w": Gen(c, seed=seed, offset=1.5), "b": Gen(c, seed=seed + 1)}
+
+
+def groups_of(o):
+    """torch.nn.functional.group_norm wants the channels second."""
+    return lambda x, p, s: [F.group_norm(x[0].movedim(-1, 1), o.get("groups", x[0].shape[-1]), p.get("w"), p.get("b"),
+                                         o.get("epsilon", 1e-5)).movedim(1, -1)]
+
+
+def groupnorm():
+    f = File("groupnorm")
+    for name, shape, o, offset in (
+            ("picture, two groups", (2, 3, 4, 6), {"groups": 2}, 0.0),
+            ("tokens, groups of three", (3, 5, 9), {"groups": 3, "epsilon": 0.001}, 2.0),
+            ("one group", (2, 2, 3, 5), {"groups": 1}, -1.0),
+            ("a group a channel", (2, 3, 3, 5), {"groups": 5}, 0.0),
+            ("[N,C]", (4, 12), {"groups": 4}, 0.5),
+            ("no affine", (2, 3, 3, 10), {"groups": 5, "affine": False}, 0.0),
+            ("places in chunks", (2, 9, 17, 4), {"groups": 2}, 3.0),
+    ):
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0, offset=offset)], groups_of(o), options=o,
+               params=affine(shape[-1], len(f.lines) + 1) if o.get("affine", True) else None)
+    # one value is its own mean: exactly b, where PyTorch's gradients are some 1e-14
+    f.case("one value a group", [Gen(3, 4, seed=5)], lambda x, p, s: [(x[0] - x[0]) * p["w"] + p["b"]],
+           options={"groups": 4}, params=affine(4, 6))
+    f.case("equal values", [Lit([3.0] * 12 + [0.0] * 12, [2, 3, 4], integer=False)], groups_of({"groups": 2}),
+           options={"groups": 2}, params=affine(4, 7), checks={"gradient_check": False})
+    # squares of the mean would swallow the variance: 1e4 against 1
+    f.case("far from zero", [Gen(2, 5, 5, 4, seed=70, offset=10000.0, step=0.0009765625)], groups_of({"groups": 2}),
+           options={"groups": 2}, params=affine(4, 71), tolerance=1e-3, checks={"gradient_check": False})
+    f.error("uneven groups", [Gen(2, 3, 3, 10, seed=1)], "10 channels do not divide into 4 groups",
+            options={"groups": 4})
+    f.error("more groups than channels", [Gen(2, 3, 4, seed=1)], "4 channels do not divide into 8 groups",
+            options={"groups": 8})
+    f.error("no groups", [Gen(2, 3, 4, seed=1)], "groups")
+    f.error("no channels", [Gen(4, seed=1)], "groupnorm needs [N,...,C], but its input has rank 1",
+            options={"groups": 1})
+    f.write()
+
+
+def instancenorm():
+    f = File("instancenorm")
+    for name, shape, o, offset in (
+            ("picture", (2, 3, 4, 5), {}, 2.0),
+            ("tokens, affine", (3, 5, 9), {"affine": True, "epsilon": 0.001}, 0.0),
+            ("picture, affine", (2, 3, 3, 19), {"affine": True}, -1.0),
+            ("places in chunks", (2, 13, 11, 3), {}, 0.0),
+    ):
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0, offset=offset)], groups_of(o), options=o,
+               params=affine(shape[-1], len(f.lines) + 1) if o.get("affine") else None)
+    # PyTorch refuses a single place; it is its own mean
+    f.case("one place", [Gen(2, 1, 1, 3, seed=5)], lambda x, p, s: [x[0] - x[0]])
+    f.error("no places", [Gen(2, 4, seed=1)], "instancenorm needs places between N and C")
+    f.write()
+
+
 # ---- over axes -------------------------------------------------------------------------------------------------------
 
 
@@ -124,4 +181,4 @@ def maximum():
     f.write()
 
 
-LAYERS = [layernorm, rmsnorm, sum_, mean, maximum]
+LAYERS = [layernorm, rmsnorm, groupnorm, instancenorm, sum_, mean, maximum]
