@@ -127,6 +127,26 @@ def instancenorm():
     f.write()
 
 
+def l2_normalize():
+    f = File("l2_normalize")
+
+    def fn(o):
+        return lambda x, p, s: [F.normalize(x[0], dim=-1, eps=o.get("epsilon", 1e-12))]
+
+    for name, shape, o in (("[N,C]", (4, 5), {}), ("tokens, a vector and a tail", (2, 3, 37), {}),
+                           ("picture", (2, 2, 3, 16), {"epsilon": 0.001}), ("shorter than epsilon", (2, 3), {"epsilon": 1.0})):
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=0.3 if "shorter" in name else 2.0)], fn(o), options=o)
+    # the sign: its gradient is exactly 0, where PyTorch's is some 1e-17
+    f.case("one channel", [Gen(5, 1, seed=6, scale=2.0)], lambda x, p, s: [x[0].sign() + 0 * x[0]])
+    f.case("zeros", [Lit([0.0, 0.0, 0.0, 1.0, 0.0, -1.0], [2, 3], integer=False)], fn({"epsilon": 0.25}),
+           options={"epsilon": 0.25}, checks={"gradient_check": False})
+    # squares would overflow or vanish
+    f.case("large and small", [Lit([3e30, -4e30, 3e-25, 4e-25], [2, 2], integer=False)], fn({"epsilon": 1e-18}),
+           options={"epsilon": 1e-18}, checks={"gradient_check": False}, gradients=False)
+    f.error("no axis", [Gen(4, seed=1)], "l2_normalize needs an axis behind N, but its input has rank 1")
+    f.write()
+
+
 # ---- over axes -------------------------------------------------------------------------------------------------------
 
 
@@ -181,4 +201,39 @@ def maximum():
     f.write()
 
 
-LAYERS = [layernorm, rmsnorm, groupnorm, instancenorm, sum_, mean, maximum]
+# ---- tokens to one vector --------------------------------------------------------------------------------------------
+
+
+def tokens_layer(layer, fn):
+    """fn(x [N,T,C], lengths) -> [N,C]."""
+    f = File(layer)
+    for name, shape, lengths in (
+            ("all real", (2, 5, 3), None),
+            ("lengths, a vector and a tail", (3, 4, 19), [4, 1, 2]),
+            ("an empty sequence, one too long", (3, 3, 4), [0, 7, 3]),
+            ("one token, one channel", (2, 1, 1), [1, 1]),
+            ("a long sequence", (2, 150, 2), [150, 131]),
+    ):
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0)],
+               lambda x, p, s: [fn(x[0], torch.tensor(lengths or [shape[1]] * shape[0]))],
+               checks={"lengths": lengths} if lengths else None)
+    f.error("no tokens", [Gen(2, 3, seed=1)], f"{layer} needs [N,T,C], but its input has rank 2")
+    f.error("a picture", [Gen(2, 3, 3, 4, seed=1)], f"{layer} needs [N,T,C], but its input has rank 4")
+    f.write()
+
+
+def first_token():
+    tokens_layer("first_token", lambda x, lengths: x[:, 0])
+
+
+def last_token():
+    tokens_layer("last_token", lambda x, lengths: x[torch.arange(len(x)), lengths.clamp(1, x.shape[1]) - 1])
+
+
+def mean_tokens():
+    tokens_layer("mean_tokens", lambda x, lengths: torch.stack(
+        [row[:n].mean(0) if n > 0 else 0 * row[0] for row, n in zip(x, lengths)]))
+
+
+LAYERS = [layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token, last_token,
+          mean_tokens]

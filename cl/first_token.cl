@@ -1,0 +1,24 @@
+/* first_token.cl: y[n,c] = x[n,0,c]; dx[n,0,c] = dy[n,c], dx 0 elsewhere.
+ * x, dx: [N,T,C]; y, dy: [N,C]; lengths are not read. One work-item an element. */
+
+__kernel void first_token_forward(__global float *y, __global const float *x, __global const int *lengths, int N, int T,
+                                  int C)
+{
+    const int c = get_global_id(0), n = get_global_id(1);
+    if (c >= C || n >= N) {
+        return;
+    }
+    y[(long)n * C + c] = x[(long)n * T * C + c];
+}
+
+__kernel void first_token_dx(__global float *dx, __global const float *dy, __global const int *lengths, int N, int T,
+                             int C, int accumulate)
+{
+    const int c = get_global_id(0), t = get_global_id(1), n = get_global_id(2);
+    if (c >= C || t >= T || n >= N) {
+        return;
+    }
+    const long i = ((long)n * T + t) * C + c;
+    const float g = t == 0 ? dy[(long)n * C + c] : 0.0f;
+    dx[i] = accumulate ? dx[i] + g : g;
+}
