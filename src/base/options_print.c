@@ -223,6 +223,14 @@ static void add_list_schema(const struct cb_option *option, struct cb_text *out)
     cb_text_add(out, "]");
 }
 
+/* A default outside the range means "not said". */
+static bool is_in_range(const struct cb_option *option, const struct cb_value *value)
+{
+    double number;
+    return (option->min == 0 && option->max == 0) || !cb_value_number(value, &number) ||
+           (number >= option->min && number <= option->max);
+}
+
 static void add_property(const struct cb_option *option, const void *defaults, struct cb_text *out)
 {
     cb_text_add_json_string(out, option->key);
@@ -239,7 +247,8 @@ static void add_property(const struct cb_option *option, const void *defaults, s
     struct cb_arena *arena = cb_arena_create();
     struct cb_value *value =
         arena && defaults && !(option->flags & CB_OPTION_REQUIRED) ? option_to_value(arena, option, defaults) : NULL;
-    if (value && value->kind != CB_KIND_NULL) {
+    bool is_empty = value && value->kind == CB_KIND_LIST && value->as.list.count == 0; /* "not said" as well */
+    if (value && value->kind != CB_KIND_NULL && !is_empty && is_in_range(option, value)) {
         cb_text_add(out, ", \"default\": ");
         cb_value_to_json(value, out);
     }

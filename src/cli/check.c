@@ -3,6 +3,8 @@
 
 #include "cli/commands.h"
 #include "train/job.h"
+#include "weights/fetch.h"
+#include "weights/match.h"
 
 static const struct cb_flag flags[] = {
     {"--no-data", NULL, "leave the data out: only the file, the network and its head"},
@@ -34,6 +36,14 @@ static enum cb_status check_network(struct cb_cli *cli, const char *path)
     enum cb_status status = cb_backbone_open(path, ".", NULL, &backbone, cli->diag);
     if (status == CB_OK) {
         status = cb_model_from_backbone(backbone, registry, NULL, true, &model, cli->diag);
+    }
+    if (status == CB_OK) { /* where its weights come from, without going there */
+        struct cb_weight_source *sources;
+        struct cb_name_map *maps;
+        uint32_t count;
+        status = cb_weight_sources_read(cli->arena, model->net->weights_value, &sources, &count, cli->diag);
+        enum cb_status names = cb_name_maps_read(cli->arena, model->net->names_value, &maps, &count, cli->diag);
+        status = status == CB_OK ? names : status;
     }
     cb_model_destroy(model);
     cb_backbone_close(backbone);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "data/data_keys.h"
 #include "data/dataset_internal.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
@@ -32,12 +33,10 @@ static void release_source(void *object)
 static enum cb_status read_origin(struct cb_arena *arena, const struct cb__spec *spec, const char *key,
                                   enum cb_part part, struct origin *out, struct cb_diag *diag)
 {
-    static const char *const own_keys[] = {"images", "text",    "audio", "tensors",
-                                           "labels", "columns", "sheet", "group"};
     char where[32];
     *out = (struct origin){.draft = {.arena = arena}, .at = spec->map->at, .part = part, .key = key};
     snprintf(where, sizeof where, "in `%s`", key);
-    if (part != CB_PART_ANY && !cb_expect_keys(spec->map, own_keys, COUNT_OF(own_keys), where, diag)) {
+    if (part != CB_PART_ANY && !cb_expect_known(spec->map, cb__source_keys, where, diag)) {
         return CB_INVALID;
     }
     enum cb_status status = cb__source_read(spec, &out->draft, diag);

@@ -69,9 +69,6 @@ struct cb_dataset {
     struct cb_dataset_private *private_;
 };
 
-/* The keys that `data:` may have, NULL-terminated, for `cambium schema` and completion. */
-extern const char *const cb_data_keys[];
-
 /* Reads the section and lists the samples; decodes nothing. `folder`: relative paths start there. `contract` may be NULL
  * (looking at data without a network): then there are no fields. Errors are collected in `diag`: unknown keys, missing
  * files, an empty class, data of another modality than the contract's (MISMATCH, both sides named), tensors of another

@@ -2,15 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "data/data_keys.h"
 #include "data/dataset_internal.h"
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
-
-const char *const cb_data_keys[] = {
-    "images",     "text",       "audio",   "tensors", "labels", "columns",   "classes", "sheet", "group", "size",
-    "resize",     "background", "max_length", "seed", "augment", "views",    "bad_files", "shuffle", "train", "test",
-    "validation", NULL,
-};
 
 static bool read_whole(const struct cb_value *value, const char *what, int64_t min, int64_t max, int64_t *out,
                        struct cb_diag *diag)
@@ -163,7 +158,7 @@ bool cb__settings_read(struct cb_arena *arena, const struct cb_value *data, cons
     dataset->augment = cb_map_get(data, "augment");
     dataset->map = data;
     dataset->contract = contract ? *contract : (struct cb_contract){0};
-    bool ok = cb_expect_keys(data, cb_data_keys, COUNT_OF(cb_data_keys) - 1, "in `data`", diag);
+    bool ok = cb_expect_known(data, cb_data_keys, "in `data`", diag);
     ok = read_preparation(data, &dataset->contract, diag) && ok;
     if (seed) {
         bool good = read_whole(seed, "`seed`", 0, INT64_MAX, &number, diag);

@@ -5,9 +5,27 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "graph/schema.h"
+
 #define MAX_SIDE 65536
 
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+
+#define CHANNELS "{anyOf: [{type: number}, {type: array, minItems: 1, items: {type: number}}]}"
+#define SPREADS "{anyOf: [{type: number, exclusiveMinimum: 0}, {type: array, minItems: 1, items: {type: number, " \
+    "exclusiveMinimum: 0}}]}"
+const struct cb_key cb_contract_keys[] = {
+    {"modality", "what goes in", "{enum: [image, text, audio, tensor]}"},
+    {"shape", "without the batch: [height, width, channels] of a picture",
+     "{type: array, minItems: 1, maxItems: 7, items: {type: integer, minimum: 1}}"},
+    {"scale", "values 0 to 255 become (value - mean) / std; one number, or one for each channel",
+     "{type: object, additionalProperties: false, properties: {mean: " CHANNELS ", std: " SPREADS "}}"},
+    {"resize", "how a picture of another shape is fitted", "{enum: [pad, crop, squash]}"},
+    {"filter", "how pixels between pixels are found", "{enum: [bilinear, bicubic, nearest]}"},
+    {"crop_fraction", "with `resize: crop`: the part of the shorter side that is kept",
+     "{type: number, minimum: 0.1, maximum: 1}"},
+    {NULL, NULL, NULL},
+};
 
 static const char *const modality_names[] = {"image", "text", "audio", "tensor"};
 static const char *const resize_names[] = {"pad", "crop", "squash"};
@@ -152,11 +170,10 @@ static bool read_fraction(const struct cb_value *value, struct cb_contract *out,
 
 enum cb_status cb_contract_read(const struct cb_value *map, struct cb_contract *out, struct cb_diag *diag)
 {
-    static const char *const keys[] = {"modality", "shape", "scale", "resize", "filter", "crop_fraction"};
     if (!cb_expect_kind(map, CB_KIND_MAP, "`input`", diag)) {
         return CB_INVALID;
     }
-    bool ok = cb_expect_keys(map, keys, COUNT_OF(keys), "in an input contract", diag);
+    bool ok = cb_expect_known(map, cb_contract_keys, "in an input contract", diag);
     struct cb_contract contract = {.name = "x", .crop_fraction = 0.875, .at = map->at};
     for (size_t i = 0; i < CB_MAX_CHANNELS; i++) {
         contract.std[i] = 1.0;

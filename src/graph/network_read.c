@@ -9,6 +9,7 @@
 
 #include "base/options.h"
 #include "graph/network.h"
+#include "graph/schema.h"
 
 #define MAX_BLOCK_DEPTH 16
 #define MAX_LAYERS 20000u
@@ -26,13 +27,10 @@ struct scope {
     double lr_scale;
 };
 
-static const char *const sibling_keys[] = {"name", "inputs", "frozen", "lr_scale", "repeat", "start", "first", "share"};
-#define SIBLING_COUNT (sizeof(sibling_keys) / sizeof(sibling_keys[0]))
-
 static bool is_sibling(const char *key)
 {
-    for (size_t i = 0; i < SIBLING_COUNT; i++) {
-        if (strcmp(key, sibling_keys[i]) == 0) {
+    for (size_t i = 0; cb_item_keys[i].name != NULL; i++) {
+        if (strcmp(key, cb_item_keys[i].name) == 0) {
             return true;
         }
     }
@@ -211,7 +209,7 @@ static enum cb_status read_item(const struct cb_value *value, struct item *out, 
             continue;
         }
         if (out->word != NULL) {
-            const char *nearest = cb_nearest_of(entry->key, sibling_keys, SIBLING_COUNT);
+            const char *nearest = cb_nearest(entry->key, cb_next_key, cb_item_keys);
             return cb_fail(diag, CB_INVALID, &entry->at, "an item holds one layer, here are `%s` and `%s`%s%s%s",
                            out->word, entry->key, nearest != NULL ? "; did you mean `" : "",
                            nearest != NULL ? nearest : "", nearest != NULL ? "`?" : "");
@@ -302,8 +300,7 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
                                  const struct item *item, const struct cb_value *first, const char *name, uint32_t input,
                                  uint32_t *out_wire, struct cb_diag *diag)
 {
-    static const char *const keys[] = {"parameters", "layers"};
-    if (!cb_expect_kind(block, CB_KIND_MAP, "a block", diag) || !cb_expect_keys(block, keys, 2, "in a block", diag)) {
+    if (!cb_expect_kind(block, CB_KIND_MAP, "a block", diag) || !cb_expect_known(block, cb_block_keys, "in a block", diag)) {
         return CB_INVALID;
     }
     if (scope->depth == MAX_BLOCK_DEPTH) {
@@ -506,10 +503,8 @@ static enum cb_status read_input(struct cb_network *net, const char *name, const
 enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *file, const int64_t *size,
                                const char *folder, struct cb_diag *diag)
 {
-    static const char *const keys[] = {"name", "input", "inputs", "blocks", "layers", "output", "weights", "names",
-                                       "source", "licence", "labels"};
     if (!cb_expect_kind(file, CB_KIND_MAP, "a network file", diag) ||
-        !cb_expect_keys(file, keys, sizeof(keys) / sizeof(keys[0]), "in a network file", diag)) {
+        !cb_expect_known(file, cb_network_keys, "in a network file", diag)) {
         return CB_INVALID;
     }
     const struct cb_value *name = cb_map_get(file, "name");

@@ -1,13 +1,44 @@
 /* augment_read.c: `augment:` in YAML. See augment.h. */
 #include <string.h>
 
+#include "base/keys.h"
 #include "train/augment.h"
+#include "train/word.h"
 
 static const struct cb_augment photo = {.flip_horizontal = true, .rotate = 10, .crop = {0.5, 1.0},
                                         .crop_ratio = {0.75, 1.0 / 0.75}, .brightness = 0.2, .contrast = 0.2,
                                         .saturation = 0.2};
-static const char *const words[] = {"flip", "rotate", "shear", "shift", "scale", "crop", "colour", "photo"};
-#define WORD_COUNT (sizeof(words) / sizeof(words[0]))
+#define RANGE(least, most)                                                                         \
+    "{type: array, minItems: 2, maxItems: 2, items: {type: number, minimum: " least ", maximum: " most "}}"
+#define NUMBER(most) "{type: number, minimum: 0, maximum: " most "}"
+static const struct cb_key words[] = {
+    {"flip", "mirrors: horizontal, vertical or both", "{enum: [null, horizontal, vertical, both]}"},
+    {"rotate", "up to so many degrees either way", NUMBER("180")},
+    {"shear", "up to so many degrees either way", NUMBER("60")},
+    {"shift", "up to this part of a side; or [vertical, horizontal]",
+     "{anyOf: [" NUMBER("1") ", {type: array, minItems: 2, maxItems: 2, items: " NUMBER("1") "}]}"},
+    {"scale", "a factor of the size, from and to", RANGE("0.1", "10")},
+    {"crop", "a part of the picture, of the area from `scale` and of a shape from `ratio` (width to height)",
+     "{anyOf: [{type: 'null'}, {type: object, additionalProperties: false, properties: {scale: " RANGE("0.01", "1")
+     ", ratio: " RANGE("0.1", "10") "}}]}"},
+    {"colour", "up to this part more or less; 0.2 each by default",
+     "{anyOf: [{type: 'null'}, {type: object, additionalProperties: false, properties: {brightness: " NUMBER("1")
+     ", contrast: " NUMBER("1") ", saturation: " NUMBER("1") "}}]}"},
+    {"photo", "the usual for photos: flip, rotate, crop and colour", "{type: 'null'}"},
+    {NULL, NULL, NULL},
+};
+
+struct cb_value *cb__augment_schema(struct cb_arena *arena)
+{
+    struct cb_value *item = cb_schema_parse(arena, "{anyOf: [{enum: [flip, crop, colour, photo]}]}");
+    struct cb_value *schema = cb_schema_parse(arena, "{anyOf: [{enum: [null, none]}, {type: array}]}");
+    struct cb_value *either = cb_map_get(schema, "anyOf");
+    bool ok = either != NULL && item != NULL &&
+              cb_list_append(arena, cb_map_get(item, "anyOf"),
+                             cb_schema_of_keys(arena, words, "{minProperties: 1, maxProperties: 1}")) &&
+              cb_map_set(arena, either->as.list.items[1], "items", item) && cb_list_append(arena, either, item);
+    return ok ? schema : NULL;
+}
 
 bool cb_augment_is_none(const struct cb_augment *g)
 {
@@ -121,6 +152,9 @@ static enum cb_status read_item(const struct cb_value *item, struct cb_augment *
     if (needs_value && value == NULL) {
         return cb_fail(diag, CB_INVALID, &item->at, "`%s` needs a number: {%s: ...}", word, word);
     }
+    if (strcmp(word, "photo") == 0 && value != NULL && value->kind != CB_KIND_NULL) {
+        return cb_fail(diag, CB_INVALID, &value->at, "`photo` takes no value; what follows it in the list changes it");
+    }
     if (strcmp(word, "photo") == 0) {
         *out = photo;
         return CB_OK;
@@ -146,7 +180,7 @@ static enum cb_status read_item(const struct cb_value *item, struct cb_augment *
     if (strcmp(word, "colour") == 0) {
         return read_colour(value, out, diag);
     }
-    const char *nearest = cb_nearest_of(word, words, WORD_COUNT);
+    const char *nearest = cb_nearest(word, cb_next_key, words);
     return cb_fail(diag, CB_INVALID, &item->at, "there is no augmentation `%s`%s%s%s", word,
                    nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
                    nearest != NULL ? "`?" : "");

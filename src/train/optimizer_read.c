@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/keys.h"
 #include "base/options.h"
 #include "train/optimizer.h"
 #include "train/word.h"
@@ -53,6 +54,17 @@ static const struct {
     [CB_OPTIMIZER_LBFGS] = {CB_ARRAY(lbfgs_options),
                             {.kind = CB_OPTIMIZER_LBFGS, .l2 = -1.0, .max_iterations = 1000, .tolerance = 1e-7}},
 };
+
+struct cb_value *cb__optimizer_schema(struct cb_arena *arena)
+{
+    struct cb_value *options[WORD_COUNT], *schema, *either;
+    for (size_t i = 0; i < WORD_COUNT; i++) {
+        options[i] = cb_schema_of_options(arena, &kinds[i + 1].options, &kinds[i + 1].defaults);
+    }
+    schema = cb_schema_of_words(arena, words, options, WORD_COUNT);
+    either = cb_map_get(schema, "anyOf");
+    return either != NULL && cb_list_append(arena, either, cb_schema_parse(arena, "{enum: [auto, null]}")) ? schema : NULL;
+}
 
 const char *cb_optimizer_name(enum cb_optimizer_kind kind)
 {

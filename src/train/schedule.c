@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/keys.h"
 #include "base/options.h"
 #include "train/word.h"
 
@@ -48,6 +49,15 @@ static const struct {
     [CB_SCHEDULE_ONE_CYCLE] = {CB_ARRAY(one_cycle_options),
                                {.kind = CB_SCHEDULE_ONE_CYCLE, .rise = 0.3, .start_div = 25.0, .final_div = 1e4}},
 };
+
+struct cb_value *cb__schedule_schema(struct cb_arena *arena)
+{
+    struct cb_value *options[KIND_COUNT];
+    for (size_t i = 0; i < KIND_COUNT; i++) {
+        options[i] = cb_schema_of_options(arena, &kinds[i].options, &kinds[i].defaults);
+    }
+    return cb_schema_or_null(arena, cb_schema_of_words(arena, names, options, KIND_COUNT));
+}
 
 const char *cb_schedule_name(enum cb_schedule_kind kind)
 {

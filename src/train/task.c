@@ -4,44 +4,17 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/keys.h"
 #include "base/options.h"
+#include "data/data_keys.h"
 #include "data/dataset.h"
-
-const char *const cb_task_keys[] = {"model", "data", "train", "plugins", NULL};
-const char *const cb_model_keys[] = {"backbone", "weights", "replace", "frozen", "head", "batchnorm", NULL};
-const char *const cb_train_keys[] = {"strategy", "epochs", "steps", "batch", "accumulate", "loss", "optimizer",
-                                     "schedule", "rates", "layer_decay", "clip", "early_stopping", "checkpoint_every",
-                                     "seed", "save", "head_first", NULL};
-/* Settled for later versions: a clear word instead of "unknown". */
-static const char *const later_model_keys[] = {"heads", "lora", "branches", NULL};
-static const char *const later_train_keys[] = {"mixup", "ema", "precision", "memory", NULL};
+#include "train/task_keys.h"
 
 static const char *const strategy_names[] = {"frozen", "finetune", "scratch", NULL};
 
 const char *cb_strategy_name(enum cb_strategy strategy)
 {
     return strategy_names[strategy];
-}
-
-static size_t count_of(const char *const *keys)
-{
-    size_t n = 0;
-    while (keys[n] != NULL) {
-        n++;
-    }
-    return n;
-}
-
-static bool refuse_later(const struct cb_value *map, const char *const *later, struct cb_diag *diag)
-{
-    for (size_t i = 0; later[i] != NULL; i++) {
-        const struct cb_entry *entry = cb_map_entry(map, later[i]);
-        if (entry != NULL) {
-            (void)cb_fail(diag, CB_UNSUPPORTED, &entry->at, "`%s` is not supported yet", later[i]);
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- model -------------------------------------------------------------------------------------------------------- */
@@ -53,10 +26,10 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
         (void)cb_fail(diag, CB_INVALID, &task->root->at, "a task needs `model`, at least `model: {backbone: NAME}`");
         return;
     }
-    if (!cb_expect_kind(model, CB_KIND_MAP, "`model`", diag) || refuse_later(model, later_model_keys, diag)) {
+    if (!cb_expect_kind(model, CB_KIND_MAP, "`model`", diag)) {
         return;
     }
-    (void)cb_expect_keys(model, cb_model_keys, count_of(cb_model_keys), "in `model`", diag);
+    (void)cb_expect_known(model, cb_model_keys, "in `model`", diag);
     task->backbone_at = cb_map_get(model, "backbone");
     if (task->backbone_at == NULL || task->backbone_at->text == NULL || task->backbone_at->text[0] == '\0') {
         (void)cb_fail(diag, CB_INVALID, task->backbone_at != NULL ? &task->backbone_at->at : &model->at,
@@ -106,34 +79,6 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
 }
 
 /* ---- train -------------------------------------------------------------------------------------------------------- */
-
-struct simple {
-    int64_t epochs, steps, batch, accumulate, checkpoint_every, seed;
-    double clip, layer_decay;
-    int32_t strategy, save;
-    uint32_t head_first;
-};
-static const char *const strategy_choices[] = {"by_frozen", "frozen", "finetune", "scratch", NULL};
-static const char *const save_choices[] = {"all", "head", NULL};
-static const struct simple simple_defaults = {.checkpoint_every = 1, .layer_decay = 1.0, .head_first = 1};
-#define FIELD(name) offsetof(struct simple, name)
-static const struct cb_option simple_table[] = {
-    {"strategy", "how to transfer; by default what `frozen` and `weights` say", CB_OPT_CHOICE, FIELD(strategy), 0, 0,
-     strategy_choices, 0, 0},
-    {"epochs", "passes over the training data", CB_OPT_INT, FIELD(epochs), 1, 1e6, NULL, 0, 0},
-    {"steps", "steps of the optimizer, instead of epochs", CB_OPT_INT, FIELD(steps), 1, 1e9, NULL, 0, 0},
-    {"batch", "samples that make one step", CB_OPT_INT, FIELD(batch), 1, 65536, NULL, 0, 0},
-    {"accumulate", "parts in which a batch is computed", CB_OPT_INT, FIELD(accumulate), 1, 65536, NULL, 0, 0},
-    {"checkpoint_every", "epochs between two checkpoints", CB_OPT_INT, FIELD(checkpoint_every), 1, 1e6, NULL, 0, 0},
-    {"seed", "of initial values, order and augmentation", CB_OPT_INT, FIELD(seed), 0, 9e15, NULL, 0, 0},
-    {"clip", "largest global norm of the gradient", CB_OPT_REAL, FIELD(clip), 0, 1e30, NULL, 0, 0},
-    {"layer_decay", "factor of the rate from one layer of the backbone to the one below", CB_OPT_REAL,
-     FIELD(layer_decay), 0.01, 1, NULL, 0, 0},
-    {"save", "the whole network, or only the head", CB_OPT_CHOICE, FIELD(save), 0, 0, save_choices, 0, 0},
-    {"head_first", "finetune: fit the head on frozen features before training all", CB_OPT_BOOL, FIELD(head_first), 0, 0,
-     NULL, 0, 0},
-};
-static const struct cb_array simple_array = CB_ARRAY(simple_table);
 
 /* A value that is a word, or a map with one word and its options. */
 static bool word_with_options(const struct cb_value *value, const char *what, const char **out_word,
@@ -197,11 +142,11 @@ static void read_early_stopping(struct cb_task *task, const struct cb_value *val
     }
 }
 
-static void read_train(struct cb_task *task, struct simple *simple, struct cb_diag *diag)
+static void read_train(struct cb_task *task, struct cb__train_options *simple, struct cb_diag *diag)
 {
     struct cb_train_config *c = &task->config;
     const struct cb_value *train = task->train;
-    *simple = simple_defaults;
+    *simple = cb__train_defaults;
     c->backbone_rate = -1;
     if (train != NULL && train->kind != CB_KIND_NULL && !cb_expect_kind(train, CB_KIND_MAP, "`train`", diag)) {
         return;
@@ -209,19 +154,19 @@ static void read_train(struct cb_task *task, struct simple *simple, struct cb_di
     if (train == NULL || train->kind != CB_KIND_MAP) {
         train = cb_value_map(task->arena, &task->root->at);
     }
-    if (train == NULL || refuse_later(train, later_train_keys, diag)) {
+    if (train == NULL) {
         return;
     }
-    (void)cb_expect_keys(train, cb_train_keys, count_of(cb_train_keys), "in `train`", diag);
+    (void)cb_expect_known(train, cb_train_keys, "in `train`", diag);
     struct cb_value *plain = cb_value_map(task->arena, &train->at);
     for (size_t i = 0; plain != NULL && i < train->as.map.count; i++) {
         const struct cb_entry *entry = &train->as.map.entries[i];
-        if (cb_options_find(&simple_array, entry->key) >= 0 &&
+        if (cb_options_find(&cb__train_table, entry->key) >= 0 &&
             cb_map_set(task->arena, plain, entry->key, entry->value)) {
             plain->as.map.entries[plain->as.map.count - 1].at = entry->at;
         }
     }
-    (void)cb_options_read(task->arena, &simple_array, &simple_defaults, sizeof(*simple), plain, "`train`", simple, NULL,
+    (void)cb_options_read(task->arena, &cb__train_table, &cb__train_defaults, sizeof(*simple), plain, "`train`", simple, NULL,
                           diag);
     if (simple->epochs > 0 && simple->steps > 0) {
         (void)cb_fail(diag, CB_INVALID, &cb_map_get(train, "steps")->at, "say `epochs` or `steps`, not both");
@@ -335,7 +280,7 @@ enum cb_status cb_task_from_value(const struct cb_value *root, const char *path,
     if (task->root == NULL || !cb_expect_kind(task->root, CB_KIND_MAP, "a task file", diag)) {
         goto destroy_task;
     }
-    (void)cb_expect_keys(task->root, cb_task_keys, count_of(cb_task_keys), "in a task file", diag);
+    (void)cb_expect_known(task->root, cb_task_keys, "in a task file", diag);
     task->model = cb_map_get(task->root, "model");
     task->data = cb_map_get(task->root, "data");
     task->train = cb_map_get(task->root, "train");
@@ -344,10 +289,10 @@ enum cb_status cb_task_from_value(const struct cb_value *root, const char *path,
         (void)cb_fail(diag, CB_INVALID, &task->root->at, "a task needs `data`, at least `data: {images: FOLDER}`");
     }
     if (task->data != NULL && task->data->kind == CB_KIND_MAP) { /* its values are read with the data themselves */
-        (void)cb_expect_keys(task->data, cb_data_keys, count_of(cb_data_keys), "in `data`", diag);
+        (void)cb_expect_known(task->data, cb_data_keys, "in `data`", diag);
     }
     read_model(task, diag);
-    struct simple simple;
+    struct cb__train_options simple;
     read_train(task, &simple, diag);
     choose_strategy(task, simple.strategy, diag);
     if (cb_diag_count(diag, CB_ERROR) > errors) {

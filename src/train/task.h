@@ -63,7 +63,8 @@ enum cb_status cb_task_with_strategy(const struct cb_task *task, enum cb_strateg
 /* Everything spelled out, for the run's metadata. In the arena. */
 struct cb_value *cb_task_to_value(const struct cb_task *task, struct cb_arena *arena);
 
-/* The keys of each section, NULL-terminated, for the schema and completion. */
-extern const char *const cb_task_keys[], *const cb_model_keys[], *const cb_train_keys[];
+/* The JSON Schema (draft 7) of task files and network files, with every layer that the search path of `registry` offers. In
+ * the arena. */
+enum cb_status cb_schema(struct cb_arena *arena, struct cb_registry *registry, struct cb_value **out, struct cb_diag *diag);
 
 #endif

@@ -11,4 +11,9 @@ enum cb_status cb__word_read(const struct cb_value *value, const char *what, con
 /* The reverse: {word: options}, or the word alone when `options` is NULL. NULL when memory is exhausted. */
 struct cb_value *cb__word_value(struct cb_arena *arena, const char *word, struct cb_value *options);
 
+/* The JSON Schemas of what stands under `optimizer:`, `schedule:` and `augment:`; NULL when memory is exhausted. */
+struct cb_value *cb__optimizer_schema(struct cb_arena *arena);
+struct cb_value *cb__schedule_schema(struct cb_arena *arena);
+struct cb_value *cb__augment_schema(struct cb_arena *arena);
+
 #endif

