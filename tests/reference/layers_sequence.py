@@ -272,4 +272,30 @@ def conv_transpose2d():
     f.write()
 
 
-LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d, conv_transpose2d]
+def matmul():
+    f = File("matmul")
+
+    def fn(o):
+        def run(x, p, s):
+            a, b = [t.transpose(-1, -2) if o.get(k) else t for t, k in zip(x, ("transpose_a", "transpose_b"))]
+            return [a @ b]
+        return run
+
+    for ta in (False, True):
+        for tb in (False, True):
+            o = {k: True for k, v in (("transpose_a", ta), ("transpose_b", tb)) if v}
+            for lead, m, k, n in (((2,), 3, 4, 5), ((2, 3), 2, 3, 1), ((2,), 17, 19, 18)):
+                a, b = (k, m) if ta else (m, k), (n, k) if tb else (k, n)
+                f.case(f"{list(lead)} of {m}x{k} and {k}x{n}", [Gen(*lead, *a, seed=1), Gen(*lead, *b, seed=2)],
+                       fn(o) if m < 17 else None, options=o)
+    f.case("one of everything", [Gen(1, 1, 1, seed=1), Gen(1, 1, 1, seed=2)], fn({}))
+    f.error("no batch", [Gen(2, 3, seed=1), Gen(3, 4, seed=1)],
+            "matmul needs two inputs of one rank, 3 or more ([N,M,K] and [N,K,L]), not of rank 2 and 2")
+    f.error("unlike sizes", [Gen(1, 2, 3, seed=1), Gen(1, 2, 3, seed=1)],
+            "a matrix of 3 columns cannot be multiplied by one of 2 rows")
+    f.error("unlike counts", [Gen(1, 2, 2, 3, seed=1), Gen(1, 3, 3, 2, seed=1)],
+            "the inputs have 2 and 3 matrices along axis 1")
+    f.write()
+
+
+LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d, conv_transpose2d, matmul]
