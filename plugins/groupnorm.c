@@ -11,7 +11,7 @@ static const struct groupnorm_options defaults = {.epsilon = 1e-5, .affine = 1};
 
 static const struct cb_option options[] = {
     {"groups", "how many groups the channels are divided into, neighbours together", CB_OPT_INT,
-     offsetof(struct groupnorm_options, groups), 1, 1 << 20, NULL, CB_OPTION_REQUIRED},
+     offsetof(struct groupnorm_options, groups), 1, 1 << 16, NULL, CB_OPTION_REQUIRED},
     {"epsilon", "added to the variance before its root is taken", CB_OPT_REAL,
      offsetof(struct groupnorm_options, epsilon), 1e-12, 1.0},
     {"affine", "whether a scale and a shift per channel are learned", CB_OPT_BOOL,

@@ -235,5 +235,90 @@ def mean_tokens():
         [row[:n].mean(0) if n > 0 else 0 * row[0] for row, n in zip(x, lengths)]))
 
 
+# ---- pools -----------------------------------------------------------------------------------------------------------
+
+
+def pair(v):
+    return (v, v) if isinstance(v, int) else tuple(v) * (3 - len(v))
+
+
+def adaptive_layer(layer, fn, kinks=False):
+    f = File(layer)
+    checks = {"gradient_check": False} if kinks else None
+    for name, shape, size in (
+            ("even bins", (2, 4, 6, 3), [2, 3]),
+            ("bins that overlap, 16 channels and a tail", (1, 7, 5, 18), 3),
+            ("one bin", (3, 3, 5, 4), 1),
+            ("the same size", (2, 3, 4, 2), [3, 4]),
+            ("larger than the input", (2, 3, 2, 3), [5, 7]),
+            ("unlike directions", (2, 2, 9, 5), [5, 4]),
+            ("one element", (1, 1, 1, 1), 2),
+    ):
+        o = {"output_size": size}
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0)],
+               lambda x, p, s: [nhwc(fn(nchw(x[0]), pair(size)))], options=o, checks=checks)
+    f.error("not a picture", [Gen(2, 3, 4, seed=1)], "pooling needs [N,H,W,C], but its input has rank 3",
+            options={"output_size": 1})
+    f.error("no size", [Gen(2, 3, 4, 2, seed=1)], "output_size")
+    f.error("an empty size", [Gen(2, 3, 4, 2, seed=1)], "`output_size` is empty", options={"output_size": []})
+    f.error("size 0", [Gen(2, 3, 4, 2, seed=1)], "output_size", options={"output_size": [0, 1]})
+    return f
+
+
+def adaptive_avgpool2d():
+    adaptive_layer("adaptive_avgpool2d", F.adaptive_avg_pool2d).write()
+
+
+def adaptive_maxpool2d():
+    # random values lie closer together than the step of the gradient check now and then: PyTorch's values decide here
+    f = adaptive_layer("adaptive_maxpool2d", F.adaptive_max_pool2d, kinks=True)
+    fn = lambda x, p, s: [nhwc(F.adaptive_max_pool2d(nchw(x[0]), (3, 3)))]
+    o, unchecked = {"output_size": 3}, {"gradient_check": False}
+    f.case("equal values: the first wins", [Gen(1, 7, 7, 3, seed=50, step=1.0)], fn, options=o, checks=unchecked)
+    f.case("far apart", [Gen(1, 5, 4, 2, seed=51, scale=40.0, step=0.5)], fn, options=o)
+    inf = -math.inf
+    f.case("infinities", [Lit([inf, inf, inf, 1.0, inf, 2.0, math.inf, inf, 3.0], [1, 3, 3, 1], integer=False)],
+           lambda x, p, s: [nhwc(F.adaptive_max_pool2d(nchw(x[0]), (2, 2)))], options={"output_size": 2},
+           checks=unchecked)
+    f.write()
+
+
+def lp_pool2d():
+    f = File("lp_pool2d")
+
+    def fn(o):
+        return lambda x, p, s: [nhwc(F.lp_pool2d(nchw(x[0]), float(o.get("power", 2)), pair(o["kernel"]),
+                                                 pair(o.get("stride", o["kernel"])), o.get("ceil_mode", False)))]
+
+    for name, shape, o, offset in (
+            ("length, stride is the kernel", (2, 4, 6, 3), {"kernel": 2}, 0.0),
+            ("overlapping, 16 channels and a tail", (1, 5, 6, 18), {"kernel": 3, "stride": 2}, 0.0),
+            ("sum", (2, 4, 4, 3), {"power": 1, "kernel": 2}, 3.0),
+            ("cubes of positive values", (2, 4, 5, 3), {"power": 3, "kernel": [3, 2], "stride": [1, 3]}, 3.0),
+            ("a broken power", (1, 4, 4, 5), {"power": 1.5, "kernel": 2}, 3.0),
+            ("power 8", (1, 4, 4, 2), {"power": 8, "kernel": 2}, 0.0),
+            ("ceil", (1, 6, 5, 4), {"kernel": 3, "stride": 2, "ceil_mode": True}, 0.0),
+            ("ceil, unlike directions", (1, 7, 8, 2), {"power": 3, "kernel": [2, 3], "ceil_mode": True}, 3.0),
+            ("gaps between windows", (1, 7, 8, 2), {"kernel": 2, "stride": 3}, 0.0),
+            ("one place", (2, 1, 1, 1), {"kernel": 1}, 3.0),
+    ):
+        f.case(name, [Gen(*shape, seed=len(f.lines), scale=2.0, offset=offset)], fn(o), options=o)
+    # zeros around the picture, which PyTorch's layer has no option for, put there by hand
+    f.case("padding", [Gen(1, 4, 5, 3, seed=7, scale=2.0)],
+           lambda x, p, s: [nhwc(F.lp_pool2d(F.pad(nchw(x[0]), [1, 1, 1, 1]), 2.0, 3, 2))],
+           options={"kernel": 3, "stride": 2, "padding": 1})
+    # PyTorch's manual: where the sum is 0 the gradient is set to 0
+    f.case("a window of zeros", [Lit([0.0] * 4 + [3.0, 0.0, 4.0, 0.0], [2, 2, 2, 1], integer=False)], fn({"kernel": 2}),
+           options={"kernel": 2}, checks={"gradient_check": False})
+    f.case("no root of a negative sum", [Lit([-1.0, -2.0, 0.5, 1.0], [1, 2, 2, 1], integer=False)],
+           fn({"power": 3, "kernel": 2}), options={"power": 3, "kernel": 2}, checks={"gradient_check": False})
+    f.error("a power below 1", [Gen(1, 4, 4, 2, seed=1)], "power", options={"power": 0.5, "kernel": 2})
+    f.error("too large a window", [Gen(1, 4, 4, 2, seed=1)], "a window of 5 x 5 is larger than the input of 4 x 4",
+            options={"kernel": 5})
+    f.error("not a picture", [Gen(2, 3, 4, seed=1)], "pooling needs [N,H,W,C], but its input has rank 3",
+            options={"kernel": 2})
+    f.write()
+
+
 LAYERS = [layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token, last_token,
-          mean_tokens]
+          mean_tokens, adaptive_avgpool2d, adaptive_maxpool2d, lp_pool2d]
