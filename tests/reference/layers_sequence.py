@@ -298,4 +298,56 @@ def matmul():
     f.write()
 
 
-LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d, conv_transpose2d, matmul]
+def recurrent(layer, gates, module):
+    f = File(layer)
+
+    def fn(o, lengths):
+        def run(x, p, s):
+            net = module(x[0].shape[2], o["units"], batch_first=True, bidirectional=o.get("bidirectional", False),
+                         bias=o.get("bias", True)).double()
+            given = {}
+            for name, value in p.items():
+                full = f"{'weight' if name[0] == 'w' else 'bias'}_{name[2:4]}_l0" + ("_reverse" if "reverse" in name else "")
+                given[full] = value.t() if name[0] == "w" else value
+            if lengths:
+                packed = torch.nn.utils.rnn.pack_padded_sequence(x[0], lengths, batch_first=True, enforce_sorted=False)
+                y = torch.func.functional_call(net, given, (packed,))[0]
+                return [torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=x[0].shape[1])[0]]
+            return [torch.func.functional_call(net, given, (x[0],))[0]]
+        return run
+
+    for name, (n, t, c), o, lengths in (
+            ("forward", (2, 4, 3), {"units": 5}, None),
+            ("both directions", (2, 4, 3), {"units": 3, "bidirectional": True}, None),
+            ("lengths", (3, 4, 2), {"units": 3}, [2, 4, 1]),
+            ("lengths, both directions", (3, 4, 2), {"units": 3, "bidirectional": True}, [3, 1, 4]),
+            ("no bias", (2, 3, 4), {"units": 2, "bias": False}, None),
+            ("no bias, both directions", (1, 3, 2), {"units": 2, "bias": False, "bidirectional": True}, None),
+            ("one step", (3, 1, 2), {"units": 4}, None),
+            ("one of everything", (1, 1, 1), {"units": 1}, None),
+            ("large inputs", (2, 3, 2), {"units": 2}, None),
+            ("vectors and tails", (2, 6, 19), {"units": 35, "bidirectional": True}, [6, 4])):
+        h, params = o["units"], {}
+        for way in ("", "_reverse") if o.get("bidirectional") else ("",):
+            params["w_ih" + way] = Gen(c, gates * h, seed=len(params) + 2)
+            params["w_hh" + way] = Gen(h, gates * h, seed=len(params) + 2, scale=0.8 if h < 9 else 0.3)
+            if o.get("bias", True):
+                params["b_ih" + way] = Gen(gates * h, seed=len(params) + 2)
+                params["b_hh" + way] = Gen(gates * h, seed=len(params) + 2)
+        f.case(name, [Gen(n, t, c, seed=1, scale=8.0 if name[:5] == "large" else 1.0)],
+               fn(o, lengths) if h < 9 else None, options=o, params=params,
+               checks={"lengths": lengths} if lengths else None)
+    f.error("no sequence", [Gen(2, 4, seed=1)], f"{layer} needs [N,T,C], but its input has rank 2", options={"units": 3})
+    f.error("no units", [Gen(2, 4, 3, seed=1)], "units", options={"bias": False})
+    f.write()
+
+
+def lstm():
+    recurrent("lstm", 4, torch.nn.LSTM)
+
+
+def gru():
+    recurrent("gru", 3, torch.nn.GRU)
+
+
+LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d, conv_transpose2d, matmul, lstm, gru]
