@@ -13,10 +13,7 @@ __kernel void dropout_forward(__global float *y, __global const float *x, __glob
     }
     float keep[4] = {1.0f, 1.0f, 1.0f, 1.0f};
     if (rate > 0.0f) {
-        const uint high = (uint)((ulong)step >> 32) ^ ((uint)((ulong)block >> 32) << 24);
-        const uint4 counter = (uint4)((uint)block, ids ? (uint)ids[sample] : (uint)sample, (uint)step, high);
-        const uint2 key = (uint2)((uint)seed, (uint)((ulong)seed >> 32));
-        const float4 u = cb_uniform4(cb_philox4x32(counter, key));
+        const float4 u = cb_uniform4(cb_draw4(block, ids, sample, seed, step));
         vstore4(select((float4)(scale), (float4)(0.0f), u < rate), 0, keep);
     }
     y += sample * elements;

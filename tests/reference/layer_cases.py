@@ -168,3 +168,19 @@ def pointwise(layer, fn, edges):
     f.case("edges", [Lit(edges, [1, len(edges)], integer=False)], lambda x, p, s: [fn(x[0])],
            checks={"gradient_check": False})
     f.write()
+
+
+def philox(counter, key):
+    """Philox 4x32-10 (Salmon 2011), in Python's integers."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(p1 >> 32) ^ c[1] ^ k[0], p1 & 0xFFFFFFFF, (p0 >> 32) ^ c[3] ^ k[1], p0 & 0xFFFFFFFF]
+        k = [(k[0] + 0x9E3779B9) & 0xFFFFFFFF, (k[1] + 0xBB67AE85) & 0xFFFFFFFF]
+    return c
+
+
+# the known answers of Random123's own test file
+assert philox((0, 0, 0, 0), (0, 0)) == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+ones = 0xFFFFFFFF
+assert philox((ones,) * 4, (ones, ones)) == [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]

@@ -4,7 +4,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from layer_cases import File, Gen, Lit
+from layer_cases import File, Gen, Lit, philox
 
 
 def ones(x):
@@ -120,4 +120,66 @@ def kl():
     f.write()
 
 
-LAYERS = [binary_cross_entropy, focal, l1, kl]
+# ---- random in training ----------------------------------------------------------------------------------------------
+
+SEED, STEP, IDS = 0x123456789ABCDEF, (3 << 32) + 1, [41, 7, 1000000]
+RANDOM = {"seed": SEED, "step": STEP, "sample_ids": IDS}
+
+
+def words(row, block):
+    return philox((block, IDS[row], STEP & 0xFFFFFFFF, STEP >> 32), (SEED & 0xFFFFFFFF, SEED >> 32))
+
+
+def uniform(row, i):
+    return (words(row, i // 4)[i % 4] >> 8) * 2.0**-24
+
+
+def random_cases(f, key, values, shapes, fn, error=None):
+    """fn(x, value): what training makes of x."""
+    for shape in shapes:
+        for value in values:
+            f.case(f"{key} {value}, rank {len(shape)}", [Gen(*shape, seed=1, offset=2.0)],
+                   lambda x, p, s: [fn(x[0], value)], options={key: value}, training=True,
+                   checks={**RANDOM, "sample_ids": IDS[:shape[0]]})
+    f.case("inference", [Gen(*shapes[0], seed=1)], lambda x, p, s: [x[0]], training=False)
+    f.write()
+
+
+def scale(rate):
+    return 1 / (1 - rate) if rate < 1 else 0.0
+
+
+def drop_path():
+    def fn(x, rate):
+        kept = [float(uniform(n, 0) >= rate) * scale(rate) for n in range(x.shape[0])]
+        return x * torch.tensor(kept).double().reshape(-1, *[1] * (x.dim() - 1))
+
+    random_cases(File("drop_path"), "rate", [0.25, 0.5, 0.75, 0.0, 1.0], [(3, 13), (3, 2, 3, 5), (1, 1)], fn)
+
+
+def spatial_dropout():
+    def fn(x, rate):
+        n, c = x.shape[0], x.shape[-1]
+        kept = [[float(uniform(i, k) >= rate) * scale(rate) for k in range(c)] for i in range(n)]
+        return x * torch.tensor(kept).double().reshape(n, *[1] * (x.dim() - 2), c)
+
+    f = File("spatial_dropout")
+    f.error("nothing between", [Gen(2, 3, seed=1)], "spatial_dropout needs [N,...,C] with places in between")
+    random_cases(f, "rate", [0.25, 0.5, 0.0, 1.0], [(3, 2, 3, 5), (2, 3, 17), (1, 1, 1, 1)], fn)
+
+
+def gaussian_noise():
+    def normal(row, i):
+        w = words(row, i // 4)
+        pair = w[:2] if i % 4 < 2 else w[2:]
+        radius = math.sqrt(-2 * math.log(((pair[0] >> 8) + 0.5) * 2.0**-24))
+        return radius * (math.sin if i % 2 else math.cos)(2 * math.pi * (pair[1] >> 8) * 2.0**-24)
+
+    def fn(x, stddev):
+        z = [[normal(n, i) for i in range(x[0].numel())] for n in range(x.shape[0])]
+        return x + stddev * torch.tensor(z, dtype=torch.float64).reshape(x.shape)
+
+    random_cases(File("gaussian_noise"), "stddev", [0.1, 3.0, 0.0], [(3, 13), (3, 2, 3, 5), (1, 1)], fn)
+
+
+LAYERS = [binary_cross_entropy, focal, l1, kl, drop_path, spatial_dropout, gaussian_noise]

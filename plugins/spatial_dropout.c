@@ -1,0 +1,82 @@
+/* spatial_dropout: in training a whole channel of a sample is 0 with probability `rate`, at every place at once, and else
+ * multiplied by 1 / (1 - rate), so that the mean stays: neighbours are alike, and dropping them one by one would take
+ * little away (Tompson 2015). In inference nothing changes.
+ *
+ *     x, y [N,...,C];  y[n,...,c] = x[n,...,c] * kept[n,c] / (1 - rate), kept 0 where u[n,c] < rate, else 1
+ * u in [0,1) follows from Philox 4x32-10 (cl/include/philox.clh), keyed by the layer's seed and counted by channel / 4,
+ * the sample's id, and the step: neither the batch nor the order matters, and backward draws it again. PyTorch's
+ * dropout1d, dropout2d and dropout3d, Keras's SpatialDropout. */
+#include <cambium/layer.h>
+
+struct options {
+    double rate;
+};
+
+static const struct options defaults = {0.5};
+
+static const struct cb_option options[] = {
+    {"rate", "the probability with which a channel is dropped", CB_OPT_REAL, offsetof(struct options, rate), 0.0, 1.0},
+};
+
+static enum cb_status spatial_dropout_infer(struct cb_instance *in)
+{
+    const struct cb_tensor *x = in->x[0];
+    if (x->rank < 3) {
+        return in->host->fail(in->core, CB_MISMATCH, NULL,
+                              "spatial_dropout needs [N,...,C] with places in between, but its input has rank %u: `dropout` "
+                              "drops single values", (unsigned)x->rank);
+    }
+    return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
+}
+
+static enum cb_status prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "spatial_dropout_forward", NULL);
+}
+
+/* to = kept(from): forward, and backward of dy. */
+static enum cb_status apply(struct cb_instance *in, const struct cb_tensor *to, const struct cb_tensor *from,
+                            uint32_t accumulate)
+{
+    const struct options *o = in->options;
+    const double rate = in->training ? o->rate : 0.0;
+    const int64_t samples = from->dims[0], channels = from->dims[from->rank - 1];
+    const int64_t places = cb_tensor_count(from) / (samples * channels);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(channels + 3) / 4, (uint64_t)places, (uint64_t)samples), CB_A_TENSOR(to),
+                     CB_A_TENSOR(from), CB_A_TENSOR(in->sample_ids), CB_A_I64(samples), CB_A_I64(places),
+                     CB_A_I64(channels), CB_A_F32(rate), CB_A_F32(rate < 1.0 ? 1.0 / (1.0 - rate) : 0.0), CB_A_I64((int64_t)in->seed),
+                     CB_A_I64((int64_t)in->step), CB_A_I32(accumulate));
+}
+
+static enum cb_status run_forward(struct cb_instance *in)
+{
+    return apply(in, in->y[0], in->x[0], 0);
+}
+
+static enum cb_status run_dx(struct cb_instance *in)
+{
+    return in->dx[0] != NULL ? apply(in, in->dx[0], in->dy[0], in->dx_accumulate & 1u) : CB_OK;
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare, NULL, run_forward},
+    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare, NULL, run_dx},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
+    .name = "spatial_dropout",
+    .summary = "in training, whole channels are zeroed at random",
+    .formula = "y = x * kept / (1 - rate), kept 0 for a whole channel of a sample with probability rate, else 1",
+    .example = "- spatial_dropout: {rate: 0.2}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .inplace = CB_BIT(0),
+    .inplace_grad = CB_BIT(0),
+    .variants = CB_ARRAY(variants),
+    .infer = spatial_dropout_infer,
+})
