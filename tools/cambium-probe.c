@@ -1,10 +1,28 @@
-/* cambium-probe: tries register tiles on one device, `cambium-probe NUMBER`; exit code 0 when they work.
+/* cambium-probe: tries what may crash, so that this process dies and not the user's.
  *
- * Started by libcambium (src/device/tile.c) for a driver that it does not know, because such a driver may crash, or compile
- * for minutes: then this process dies and not the user's. */
+ *     cambium-probe NUMBER          register tiles on one device; exit code 0 when they work. Started by src/device/tile.c
+ *                                   for a driver that it does not know, which may crash or compile for minutes.
+ *     cambium-probe --plugin PATH   loads a plugin and looks through its tables; says "cambium-probe: done" when it got
+ *                                   to the end, whatever it found. Started by src/graph/plugin_trial.c. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "device/device.h"
+#include "graph/network.h"
+
+static int try_plugin(const char *path)
+{
+    cb_registry_try_plugin(&cb__host, path);
+    printf("cambium-probe: done\n");
+    fflush(stdout);
+    _exit(0); /* what the plugin would do at exit is not our question */
+}
 
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--plugin") == 0) {
+        return try_plugin(argv[2]);
+    }
     return argc == 2 && cb_device_probe_tile(argv[1], NULL) == CB_OK ? 0 : 1;
 }

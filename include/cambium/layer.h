@@ -367,11 +367,28 @@ struct cb_layer {
     struct cb_array trials;
 };
 
+/* A kernel file that the plugin carries, so that NAME.so is a whole layer: read where no file of that name lies in a folder
+ * of CAMBIUM_CL_PATH or beside the shared object. */
+struct cb_kernel_file {
+    const char *name; /* "swoosh.cl" */
+    const char *path; /* where it lay when the plugin was built: compile errors name it */
+    const char *text;
+};
+
 struct cb_plugin {
     uint32_t struct_size;
     uint32_t abi; /* CB_ABI */
     struct cb_array layers; /* of struct cb_layer; usually one */
+    struct cb_array kernels; /* of struct cb_kernel_file; may be empty */
 };
+
+/* `cambium plugin build` defines CB_KERNELS_HEADER: a header that it wrote, with the kernel files in `cb_kernel_files`. */
+#ifdef CB_KERNELS_HEADER
+#include CB_KERNELS_HEADER
+#define CB_KERNEL_FILES CB_ARRAY(cb_kernel_files)
+#else
+#define CB_KERNEL_FILES {0, 0, 0}
+#endif
 
 /* The end of every plugin. */
 #define CB_PLUGIN(...)                                                                             \
@@ -379,7 +396,7 @@ struct cb_plugin {
     const struct cb_plugin *cb_plugin_entry(const struct cb_host *host)                            \
     {                                                                                              \
         static const struct cb_layer layers[] = {__VA_ARGS__};                                     \
-        static const struct cb_plugin plugin = {sizeof(plugin), CB_ABI, CB_ARRAY(layers)};         \
+        static const struct cb_plugin plugin = {sizeof(plugin), CB_ABI, CB_ARRAY(layers), CB_KERNEL_FILES}; \
         (void)host;                                                                                \
         return &plugin;                                                                            \
     }

@@ -53,7 +53,8 @@ enum cb_status cb_folder_list(struct cb_arena *arena, const char *path, char ***
  * $XDG_DATA_HOME/cambium or ~/.local/share/cambium. NULL when there is no place to write. In the arena. */
 char *cb_user_cache_folder(struct cb_arena *arena);
 char *cb_user_data_folder(struct cb_arena *arena);
-/* A file or folder that Cambium was installed or built with ("configs/backbones", "cl", "plugins"): CAMBIUM_HOME, then
+/* A file or folder that Cambium was installed or built with ("configs/backbones", "cl", "plugins", "include",
+ * "bin/cambium-probe"): CAMBIUM_HOME, then
  * the source tree of an uninstalled build, then the install prefix. NULL when there is none. In the arena. */
 char *cb_resource_path(struct cb_arena *arena, const char *relative);
 

@@ -25,6 +25,12 @@
 #ifndef CB_INSTALL_PLUGINS
 #define CB_INSTALL_PLUGINS ""
 #endif
+#ifndef CB_INSTALL_INCLUDE
+#define CB_INSTALL_INCLUDE ""
+#endif
+#ifndef CB_INSTALL_PROGRAMS
+#define CB_INSTALL_PROGRAMS ""
+#endif
 
 /* The folder of the library (or program) that holds this function, without links. NULL when it can't be told. */
 static char *own_folder(struct cb_arena *arena)
@@ -88,18 +94,35 @@ static char *installed(struct cb_arena *arena, const char *from, const char *roo
     return path ? path : if_exists(cb_arena_printf(arena, "%s%s", root, below));
 }
 
-/* True for "plugins" and what is below it; `*out_below` is then "" or "/conv2d.so". */
-static bool is_plugin_path(const char *relative, const char **out_below)
+/* What does not lie in the data folder once it is installed. */
+static const struct elsewhere {
+    const char *name;  /* the first part of the path */
+    const char *built; /* below the build folder; NULL: it is a part of the source tree */
+    const char *installed;
+} elsewheres[] = {
+    {"plugins", "/plugins", CB_INSTALL_PLUGINS},
+    {"include", NULL, CB_INSTALL_INCLUDE},
+    {"bin", "", CB_INSTALL_PROGRAMS},
+};
+
+/* NULL for what lies in the data folder; `*out_below` is what follows the name: "" or "/conv2d.so". */
+static const struct elsewhere *find_elsewhere(const char *relative, const char **out_below)
 {
-    *out_below = relative + strlen("plugins");
-    return cb_starts_with(relative, "plugins") && (**out_below == '\0' || **out_below == '/');
+    for (size_t i = 0; i < sizeof(elsewheres) / sizeof(elsewheres[0]); i++) {
+        const struct elsewhere *one = &elsewheres[i];
+        *out_below = relative + strlen(one->name);
+        if (cb_starts_with(relative, one->name) && (**out_below == '\0' || **out_below == '/')) {
+            return one;
+        }
+    }
+    return NULL;
 }
 
 char *cb_resource_path(struct cb_arena *arena, const char *relative)
 {
     const char *home = getenv("CAMBIUM_HOME");
     const char *below;
-    bool is_plugin = is_plugin_path(relative, &below);
+    const struct elsewhere *place = find_elsewhere(relative, &below);
     char *path = home && *home ? if_exists(cb_path_join(arena, home, relative)) : NULL;
     if (path) {
         return path;
@@ -107,11 +130,11 @@ char *cb_resource_path(struct cb_arena *arena, const char *relative)
     char *own = own_folder(arena);
     char build[PATH_MAX];
     if (own && *CB_BUILD_ROOT && realpath(CB_BUILD_ROOT, build) && is_inside(own, build)) {
-        return if_exists(is_plugin ? cb_arena_printf(arena, "%s/plugins%s", build, below)
-                                   : cb_path_join(arena, CB_SOURCE_ROOT, relative));
+        return if_exists(place && place->built ? cb_arena_printf(arena, "%s%s%s", build, place->built, below)
+                                               : cb_path_join(arena, CB_SOURCE_ROOT, relative));
     }
-    if (is_plugin) {
-        return installed(arena, own, CB_INSTALL_PLUGINS, below);
+    if (place) {
+        return installed(arena, own, place->installed, below);
     }
     char *suffix = cb_arena_printf(arena, "/%s", relative);
     return suffix ? installed(arena, own, CB_INSTALL_DATA, suffix) : NULL;

@@ -10,10 +10,10 @@
 char *cb__trial_pointwise_header(struct cb_core *core, const char *path)
 {
     const struct cb_layer *layer = &core->type->layer;
-    char *text = NULL;
+    const char *text = NULL, *shown = path;
     size_t bytes = 0;
     cb__trial_must(core,
-               path != NULL ? cb_file_read(core->arena, path, 1u << 20, &text, &bytes, NULL, core->diag) : CB_NOT_FOUND,
+               path != NULL ? cb_kernel_read(core->arena, path, NULL, &text, &bytes, &shown, core->diag) : CB_NOT_FOUND,
                "the layer's kernel file");
     char *parameters = cb_arena_strdup(core->arena, ""), *arguments = parameters;
     for (uint32_t i = 0; i < layer->options.count; i++) {
@@ -25,7 +25,7 @@ char *cb__trial_pointwise_header(struct cb_core *core, const char *path)
                            "#if WIDTH == 16\n#define vec float16\n#define ivec int16\n#elif WIDTH == 4\n"
                            "#define vec float4\n#define ivec int4\n#else\n#define vec float\n#define ivec int\n#endif\n"
                            "#line 1 \"%s\"\n%s\n",
-                           parameters, layer->name, arguments, layer->name, arguments, path, text);
+                           parameters, layer->name, arguments, layer->name, arguments, shown, text);
 }
 
 static enum cb_status prepare(struct cb_instance *in, const char *entry, const char *width)

@@ -70,6 +70,13 @@ enum cb_status cb_kernel_get(struct cb_device *device, const char *header, const
 /* The file of a kernel of the library: "core/gemm" -> .../cl/core/gemm.cl, from the folders of CAMBIUM_CL_PATH, `beside`
  * (the plugin's own folder, may be NULL), then the installed ones. NULL when it does not exist. In the arena. */
 char *cb_kernel_path(struct cb_arena *arena, const char *source, const char *beside);
+/* From now on cb_kernel_path finds `file`, which a plugin carries, as if it lay in `folder`, where no such file lies. */
+enum cb_status cb_kernel_carry(const char *folder, const struct cb_kernel_file *file);
+/* The text at a path of cb_kernel_path, and the path that messages shall show. Lives as long as the arena. */
+enum cb_status cb_kernel_read(struct cb_arena *arena, const char *path, const struct cb_place *at, const char **out_text,
+                              size_t *out_bytes, const char **out_shown, struct cb_diag *diag);
+/* Does the file at `path` build by itself, behind `header` (may be NULL)? No kernel is made. */
+enum cb_status cb_kernel_compiles(struct cb_device *device, const char *header, const char *path, struct cb_diag *diag);
 
 /* Enqueues a kernel; a tensor's buffer may be NULL. Counts launches and, when profiling, time by kernel. */
 enum cb_status cb_kernel_launch(struct cb_device *device, struct cb_kernel *kernel, const struct cb_grid *grid,

@@ -274,6 +274,12 @@ enum cb_status cb_kernel_get(struct cb_device *device, const char *header, const
     return CB_OK;
 }
 
+enum cb_status cb_kernel_compiles(struct cb_device *device, const char *header, const char *path, struct cb_diag *diag)
+{
+    struct cb__program *program = NULL;
+    return get_program(device, header ? header : "", path, "", &program, diag);
+}
+
 static void store_unsaved(struct cb_device *device)
 {
     double now = cb_clock_seconds(), until = now + 0.05 * (now - device->opened_at);

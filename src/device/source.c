@@ -3,6 +3,8 @@
  * Includes are replaced by the files' texts here, not by the driver's compiler: then a build needs no folders (drivers
  * disagree about spaces in them, and a simulator may not read files at all), and the text alone says what is built. */
 #include <dirent.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +33,67 @@ static char *existing(char *path)
     return path && cb_path_exists(path) && !cb_path_is_folder(path) ? path : NULL;
 }
 
+/* ---- files that plugins carry ---- */
+
+/* Like the plugins themselves they are the process's and stay. */
+struct carried {
+    struct carried *next;
+    const struct cb_kernel_file *file;
+    char path[]; /* where it would lie: beside the shared object */
+};
+static struct carried *all_carried;
+static pthread_mutex_t carried_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static const struct cb_kernel_file *find_carried(const char *path)
+{
+    const struct cb_kernel_file *file = NULL;
+    pthread_mutex_lock(&carried_mutex);
+    for (const struct carried *one = all_carried; path && one && !file; one = one->next) {
+        file = strcmp(one->path, path) == 0 ? one->file : NULL;
+    }
+    pthread_mutex_unlock(&carried_mutex);
+    return file;
+}
+
+enum cb_status cb_kernel_carry(const char *folder, const struct cb_kernel_file *file)
+{
+    size_t bytes = strlen(folder) + strlen(file->name) + 2;
+    struct carried *one = malloc(sizeof(*one) + bytes);
+    if (!one) {
+        return CB_MEMORY;
+    }
+    snprintf(one->path, bytes, "%s/%s", folder, file->name);
+    one->file = file;
+    pthread_mutex_lock(&carried_mutex);
+    one->next = all_carried;
+    all_carried = one;
+    pthread_mutex_unlock(&carried_mutex);
+    return CB_OK;
+}
+
+/* `path` where a file lies there, or where a plugin carries one in its stead. */
+static char *existing_or_carried(char *path)
+{
+    return existing(path) || find_carried(path) ? path : NULL;
+}
+
+enum cb_status cb_kernel_read(struct cb_arena *arena, const char *path, const struct cb_place *at, const char **out_text,
+                              size_t *out_bytes, const char **out_shown, struct cb_diag *diag)
+{
+    const struct cb_kernel_file *file = cb_path_exists(path) ? NULL : find_carried(path);
+    char *text = NULL;
+    *out_shown = file ? file->path : path;
+    if (!file) {
+        CB_TRY(cb_file_read(arena, path, MAX_KERNEL_BYTES, &text, out_bytes, at, diag));
+    } else {
+        *out_bytes = strlen(file->text);
+    }
+    *out_text = file ? file->text : text;
+    return CB_OK;
+}
+
+/* ---- finding ---- */
+
 char *cb_kernel_path(struct cb_arena *arena, const char *source, const char *beside)
 {
     char *name = cb_arena_printf(arena, "%s.cl", source);
@@ -43,7 +106,7 @@ char *cb_kernel_path(struct cb_arena *arena, const char *source, const char *bes
             return path;
         }
     }
-    if (beside && (path = existing(cb_path_join(arena, beside, name)))) {
+    if (beside && (path = existing_or_carried(cb_arena_printf(arena, "%s/%s", beside, name)))) {
         return path;
     }
     char *relative = cb_arena_printf(arena, "cl/%s", name);
@@ -52,7 +115,8 @@ char *cb_kernel_path(struct cb_arena *arena, const char *source, const char *bes
 
 static char *include_path(struct cb_arena *arena, const char *folder, const char *name)
 {
-    char *path = existing(cb_path_join(arena, folder, name));
+    char *path = existing_or_carried(name[0] == '/' ? cb_arena_strdup(arena, name)
+                                                    : cb_arena_printf(arena, "%s/%s", folder, name));
     char *search;
     for (size_t i = 0; !path && (search = search_folder(arena, i)); i++) {
         char *relative = cb_arena_printf(arena, "include/%s", name);
@@ -130,26 +194,25 @@ static enum cb_status expand_include(struct cb_arena *arena, const struct open_f
         return cb_fail(diag, CB_INVALID, at, "includes are nested deeper than %d files", MAX_DEPTH);
     }
     struct open_file inner = {path, file, file->depth + 1};
-    CB_TRY(expand(arena, &inner, out, diag));
-    add_line_directive(out, at->line + 1, file->path);
-    return CB_OK;
+    return expand(arena, &inner, out, diag);
 }
 
 static enum cb_status expand(struct cb_arena *arena, const struct open_file *file, struct cb_text *out,
                              struct cb_diag *diag)
 {
-    char *text = NULL;
+    const char *text = NULL, *shown = NULL;
     size_t length = 0;
-    CB_TRY(cb_file_read(arena, file->path, MAX_KERNEL_BYTES, &text, &length, NULL, diag));
-    struct cb_source source = {file->path, text, length};
+    CB_TRY(cb_kernel_read(arena, file->path, NULL, &text, &length, &shown, diag));
+    struct cb_source source = {shown, text, length};
     struct cb_place at = {&source, 1, 1};
-    add_line_directive(out, 1, file->path);
+    add_line_directive(out, 1, shown);
     for (const char *line = text; line < text + length; at.line++) {
         const char *newline = memchr(line, '\n', (size_t)(text + length - line));
         size_t bytes = newline ? (size_t)(newline - line) : (size_t)(text + length - line);
         char *name = included_name(arena, line, bytes);
         if (name) {
             CB_TRY(expand_include(arena, file, name, &at, out, diag));
+            add_line_directive(out, at.line + 1, shown);
         } else {
             cb_text_add_bytes(out, line, bytes);
             cb_text_add(out, "\n");

@@ -5,26 +5,17 @@
  * with the host's. Any other is tried in a child process (the program cambium-probe), which is killed after 20 seconds.
  * The verdict is remembered in the user's cache, CACHE/devices/KEY.json, KEY being the SHA-256 of device, driver and the
  * kernel's text. */
-#include <dlfcn.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "base/child.h"
 #include "base/file.h"
 #include "base/value.h"
 #include "device/internal.h"
 
 #define CHILD_SECONDS 20.0
-
-extern char **environ;
 
 enum cb__tile cb__tile_expectation(const struct cb_device_info *info, const char **out_reason)
 {
@@ -82,89 +73,25 @@ enum cb_status cb_device_probe_tile(const char *which, struct cb_diag *diag)
 
 /* ---- the child ---- */
 
-/* `name` in the folder of `file`, when it can be run there. */
-static char *program_beside(struct cb_arena *arena, const char *file, const char *name)
-{
-    char *folder = cb_path_folder(arena, file);
-    char *path = folder ? cb_path_join(arena, folder, name) : NULL;
-    return path && access(path, X_OK) == 0 ? path : NULL;
-}
-
-static char *find_probe(struct cb_arena *arena)
-{
-    static const char anchor = 0; /* lies in the library's file */
-    const char *named = getenv("CAMBIUM_PROBE");
-    if (named && named[0]) {
-        return access(named, X_OK) == 0 ? cb_arena_strdup(arena, named) : NULL;
-    }
-    char self[4096];
-    ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *path = NULL;
-    if (length > 0) {
-        self[length] = '\0';
-        path = program_beside(arena, self, "cambium-probe");
-    }
-    Dl_info library;
-    if (!path && dladdr(&anchor, &library) != 0 && library.dli_fname) {
-        path = program_beside(arena, library.dli_fname, "cambium-probe");
-    }
-    return path;
-}
-
-/* Waits for the child; kills it when its time is up. Returns whether it ended with exit code 0. */
-static bool child_succeeds(pid_t child, double seconds, const char **out_reason)
-{
-    const struct timespec pause = {0, 20 * 1000 * 1000};
-    double until = cb_clock_seconds() + seconds;
-    int state = 0;
-    for (;;) {
-        pid_t ended = waitpid(child, &state, WNOHANG);
-        if (ended == child) {
-            break;
-        }
-        if (ended < 0 && errno != EINTR) {
-            *out_reason = "the trial in a child process was lost";
-            return false;
-        }
-        if (cb_clock_seconds() > until) {
-            kill(child, SIGKILL);
-            while (waitpid(child, &state, 0) < 0 && errno == EINTR) {
-            }
-            *out_reason = "a trial of register tiles did not end in time";
-            return false;
-        }
-        nanosleep(&pause, NULL);
-    }
-    if (!WIFEXITED(state)) {
-        *out_reason = "a trial of register tiles crashed";
-        return false;
-    }
-    *out_reason = WEXITSTATUS(state) == 0 ? "tried in a child process, and right" : "a trial of register tiles failed";
-    return WEXITSTATUS(state) == 0;
-}
-
 bool cb__tile_try_child(size_t number, double seconds, const char **out_reason, bool *out_is_verdict)
 {
     struct cb_arena *arena = cb_arena_create();
-    char *path = arena ? find_probe(arena) : NULL;
-    char *text = arena ? cb_arena_printf(arena, "%zu", number) : NULL;
-    bool passed = false;
-    *out_is_verdict = false;
+    const char *argv[] = {arena ? cb_child_probe(arena) : NULL, arena ? cb_arena_printf(arena, "%zu", number) : NULL, NULL};
+    struct cb_child child = {.end = CB_CHILD_NOT_RUN};
     *out_reason = "an unknown driver, and the program cambium-probe that would try it is not installed";
-    posix_spawn_file_actions_t actions;
-    if (path && text && posix_spawn_file_actions_init(&actions) == 0) {
-        char *arguments[] = {path, text, NULL};
-        pid_t child;
-        posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-        if (posix_spawn(&child, path, &actions, NULL, arguments, environ) == 0) {
-            *out_is_verdict = true;
-            passed = child_succeeds(child, seconds, out_reason);
-        }
-        posix_spawn_file_actions_destroy(&actions);
+    if (argv[0] && argv[1]) {
+        child = cb_child_run(arena, argv, seconds, false);
     }
     cb_arena_destroy(arena);
-    return passed;
+    *out_is_verdict = child.end != CB_CHILD_NOT_RUN;
+    if (child.end == CB_CHILD_LATE) {
+        *out_reason = "a trial of register tiles did not end in time";
+    } else if (child.end == CB_CHILD_KILLED) {
+        *out_reason = "a trial of register tiles crashed";
+    } else if (child.end == CB_CHILD_EXITED) {
+        *out_reason = child.code == 0 ? "tried in a child process, and right" : "a trial of register tiles failed";
+    }
+    return child.end == CB_CHILD_EXITED && child.code == 0;
 }
 
 /* ---- the remembered verdict ---- */

@@ -162,15 +162,15 @@ static enum cb_status add_pointwise_text(struct cb_plan *plan, uint32_t node_ind
     const struct cb_node *node = &plan->net->nodes[node_index];
     const char *name = node->type->layer.name;
     char *path = cb_kernel_path(plan->arena, name, node->type->folder);
-    char *text = NULL;
+    const char *text = NULL, *shown = NULL;
     size_t bytes = 0;
     if (path == NULL) {
         return cb_fail(diag, CB_NOT_FOUND, &node->at, "layer `%s`: its kernel file `%s.cl` is missing", node->name, name);
     }
-    CB_TRY(cb_file_read(plan->arena, path, 1u << 20, &text, &bytes, &node->at, diag));
+    CB_TRY(cb_kernel_read(plan->arena, path, &node->at, &text, &bytes, &shown, diag));
     static const char *const widths[2][3] = {{"float", "int", "__1"}, {"float16", "int16", "__16"}};
     for (int w = 0; w < 2; w++) {
-        cb_text_addf(out, "#define vec %s\n#define ivec %s\n#line 1 \"%s\"\n", widths[w][0], widths[w][1], path);
+        cb_text_addf(out, "#define vec %s\n#define ivec %s\n#line 1 \"%s\"\n", widths[w][0], widths[w][1], shown);
         add_renamed(out, text, name, widths[w][2]);
         cb_text_add(out, "\n#undef vec\n#undef ivec\n");
     }

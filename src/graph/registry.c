@@ -5,14 +5,15 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "device/device.h"
+#include "graph/descriptor.h"
 #include "graph/object.h"
 
 #define MAX_FOLDERS 64
-#define MAX_TABLE 4096 /* elements of any table in a descriptor: more is garbage */
-
 struct type_entry {
     struct type_entry *next;
     struct cb_layer_type type;
@@ -81,71 +82,9 @@ enum cb_status cb_registry_add_folder(struct cb_registry *r, const char *folder,
     return CB_OK;
 }
 
-/* ---- checking a descriptor -------------------------------------------------------------------------------------- */
+/* ---- types of a plugin ------------------------------------------------------------------------------------------- */
 
-static bool table_is_sound(const struct cb_array *table, size_t least_stride)
-{
-    return table->count == 0 ||
-           (table->items != NULL && table->count <= MAX_TABLE && table->stride >= least_stride && table->stride <= 65536);
-}
-
-static bool word_is_sound(const char *word)
-{
-    if (word == NULL || word[0] < 'a' || word[0] > 'z') {
-        return false;
-    }
-    return strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(word) && strlen(word) < 64;
-}
-
-/* NULL when the descriptor can be used, else what is wrong with it. */
-static const char *descriptor_fault(const struct cb_layer *l)
-{
-    if (!word_is_sound(l->name)) {
-        return "has a layer without a proper name";
-    }
-    if (!table_is_sound(&l->options, offsetof(struct cb_option, max_count)) ||
-        !table_is_sound(&l->variants, sizeof(struct cb_variant)) || l->options_size > 65536) {
-        return "has a table of impossible size";
-    }
-    if (l->options.count > 0 && (l->defaults == NULL || l->options_size == 0)) {
-        return "has options but no defaults";
-    }
-    for (uint32_t i = 0; i < l->options.count; i++) {
-        const struct cb_option *o =
-            (const struct cb_option *)((const char *)l->options.items + (size_t)i * l->options.stride);
-        if (o->key == NULL || o->help == NULL || o->type > CB_OPT_TEXTS || o->offset >= l->options_size) {
-            return "has an option without key or help, of unknown type, or outside its struct";
-        }
-    }
-    if (l->pointwise == NULL && l->infer == NULL) {
-        return "has neither `infer` nor a pointwise function";
-    }
-    if (l->max_inputs < l->min_inputs || l->max_inputs > 64 || l->output_count > 64) {
-        return "has an impossible number of inputs or outputs";
-    }
-    if (l->pointwise == NULL && (l->flags & CB_LAYER_VIEW) == 0) {
-        bool has_forward = false;
-        for (uint32_t i = 0; i < l->variants.count; i++) {
-            const struct cb_variant *v =
-                (const struct cb_variant *)((const char *)l->variants.items + (size_t)i * l->variants.stride);
-            if (v->name == NULL || v->run == NULL || v->pass > CB_PASS_FIT) {
-                return "has a variant without name, run or known pass";
-            }
-            has_forward = has_forward || v->pass == CB_PASS_FORWARD;
-        }
-        if (!has_forward) {
-            return "has no forward variant";
-        }
-    }
-    return NULL;
-}
-
-/* Copies an element of another size into this core's size. */
-static void copy_sized(void *to, size_t to_bytes, const void *from, size_t from_bytes)
-{
-    memset(to, 0, to_bytes);
-    memcpy(to, from, from_bytes < to_bytes ? from_bytes : to_bytes);
-}
+typedef const struct cb_plugin *entry_function(const struct cb_host *host);
 
 static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *given, size_t given_bytes, const char *path,
                                const struct cb_place *at, struct cb_diag *diag)
@@ -155,8 +94,8 @@ static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *giv
         return cb_fail(diag, CB_MEMORY, at, "out of memory");
     }
     struct cb_layer_type *type = &entry->type;
-    copy_sized(&type->layer, sizeof(type->layer), given, given_bytes);
-    const char *fault = descriptor_fault(&type->layer);
+    cb__copy_sized(&type->layer, sizeof(type->layer), given, given_bytes);
+    const char *fault = cb__layer_fault(&type->layer);
     if (fault != NULL) {
         return cb_fail(diag, CB_INVALID, at, "the plugin `%s` %s", path, fault);
     }
@@ -172,7 +111,7 @@ static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *giv
         return cb_fail(diag, CB_MEMORY, at, "out of memory");
     }
     for (uint32_t i = 0; i < type->variant_count; i++) {
-        copy_sized(&variants[i], sizeof(variants[i]),
+        cb__copy_sized(&variants[i], sizeof(variants[i]),
                    (const char *)type->layer.variants.items + (size_t)i * type->layer.variants.stride,
                    type->layer.variants.stride);
     }
@@ -186,19 +125,25 @@ static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *giv
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
-typedef const struct cb_plugin *entry_function(const struct cb_host *host);
-
-static enum cb_status load(struct cb_registry *r, const char *path, const struct cb_place *at, struct cb_diag *diag)
+static enum cb_status take_kernels(const struct cb_plugin *plugin, const char *folder, const char *path,
+                                   const struct cb_place *at, struct cb_diag *diag)
 {
-    char *folder = cb_path_folder(r->arena, path);
-    if (folder == NULL || cb_path_is_unsafe(folder) || cb_path_is_unsafe(path)) {
-        return cb_fail(diag, CB_INVALID, at, "the plugin `%s` is not loaded: others can write to it or to its folder",
-                       path);
+    for (uint32_t i = 0; i < plugin->kernels.count; i++) {
+        const struct cb_kernel_file *file = cb__table_at(&plugin->kernels, i);
+        if (file->name == NULL || file->path == NULL || file->text == NULL) {
+            return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` carries a kernel file without name, path or text", path);
+        }
+        if (cb_kernel_carry(folder, file) != CB_OK) {
+            return cb_fail(diag, CB_MEMORY, at, "out of memory");
+        }
     }
-    const char *fault = cb__object_fault(path);
-    if (fault != NULL) {
-        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` %s", path, fault);
-    }
+    return CB_OK;
+}
+
+/* The descriptor in this core's size. */
+static enum cb_status enter(struct cb_registry *r, const char *path, struct cb_plugin *out, const struct cb_place *at,
+                            struct cb_diag *diag)
+{
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (handle == NULL) {
         return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` cannot be loaded: %s", path, dlerror());
@@ -216,20 +161,53 @@ static enum cb_status load(struct cb_registry *r, const char *path, const struct
         return cb_fail(diag, CB_UNSUPPORTED, at, "the plugin `%s` was built for ABI %u, this program has ABI %u: build it again",
                        path, plugin->abi, CB_ABI);
     }
-    if (plugin->struct_size < sizeof(*plugin) || !table_is_sound(&plugin->layers, offsetof(struct cb_layer, check)) ||
-        plugin->layers.count == 0) {
+    cb__copy_sized(out, sizeof(*out), plugin, plugin->struct_size);
+    if (plugin->struct_size < offsetof(struct cb_plugin, kernels) || out->layers.count == 0 ||
+        !cb__table_is_sound(&out->layers, offsetof(struct cb_layer, check)) ||
+        !cb__table_is_sound(&out->kernels, sizeof(struct cb_kernel_file))) {
         return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` has no layers or a table of impossible size", path);
     }
-    for (uint32_t i = 0; i < plugin->layers.count; i++) {
-        const struct cb_layer *layer =
-            (const struct cb_layer *)((const char *)plugin->layers.items + (size_t)i * plugin->layers.stride);
-        size_t bytes = layer->struct_size < plugin->layers.stride ? layer->struct_size : plugin->layers.stride;
+    return CB_OK;
+}
+
+static enum cb_status open_plugin(struct cb_registry *r, const char *path, const struct cb_place *at,
+                                  struct cb_diag *diag)
+{
+    struct cb_plugin plugin;
+    CB_TRY(enter(r, path, &plugin, at, diag));
+    for (uint32_t i = 0; i < plugin.layers.count; i++) {
+        const struct cb_layer *layer = cb__table_at(&plugin.layers, i);
+        size_t bytes = layer->struct_size < plugin.layers.stride ? layer->struct_size : plugin.layers.stride;
         if (bytes < offsetof(struct cb_layer, check)) {
             return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` has a layer descriptor of impossible size", path);
         }
         CB_TRY(add_type(r, layer, bytes, path, at, diag));
     }
-    return CB_OK;
+    return take_kernels(&plugin, cb_path_folder(r->arena, path), path, at, diag);
+}
+
+static enum cb_status load(struct cb_registry *r, const char *path, const struct cb_place *at, struct cb_diag *diag)
+{
+    char *folder = cb_path_folder(r->arena, path);
+    if (folder == NULL || cb_path_is_unsafe(folder) || cb_path_is_unsafe(path)) {
+        return cb_fail(diag, CB_INVALID, at, "the plugin `%s` is not loaded: others can write to it or to its folder",
+                       path);
+    }
+    const char *fault = cb__object_fault(path);
+    if (fault != NULL) {
+        return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` %s", path, fault);
+    }
+    CB_TRY(cb__trial_of_plugin(path, at, diag));
+    return open_plugin(r, path, at, diag);
+}
+
+void cb_registry_try_plugin(const struct cb_host *host, const char *path)
+{
+    struct cb_registry *r = cb_registry_create(host);
+    if (r != NULL) {
+        (void)open_plugin(r, path, NULL, NULL);
+    }
+    cb_registry_destroy(r);
 }
 
 static const struct cb_layer_type *find_loaded(const struct cb_registry *r, const char *word)
@@ -250,7 +228,7 @@ enum cb_status cb_registry_find(struct cb_registry *r, const char *word, const s
         *out = type;
         return CB_OK;
     }
-    for (size_t i = 0; word_is_sound(word) && i < r->folder_count; i++) {
+    for (size_t i = 0; cb__word_is_sound(word) && i < r->folder_count; i++) {
         char *path = cb_arena_printf(r->arena, "%s/%s.so", r->folders[i], word);
         if (path == NULL || !cb_path_exists(path)) {
             continue;
@@ -273,6 +251,32 @@ enum cb_status cb_registry_find(struct cb_registry *r, const char *word, const s
     return cb_fail(diag, CB_NOT_FOUND, at, "there is no layer `%s`; `cambium layers` lists what there is", word);
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+const char *cb_registry_shadowed(struct cb_registry *r, const char *word, uint32_t index)
+{
+    const char *seen[MAX_FOLDERS];
+    uint32_t count = 0;
+    for (size_t i = 0; cb__word_is_sound(word) && i < r->folder_count; i++) {
+        char *path = cb_arena_printf(r->arena, "%s/%s.so", r->folders[i], word);
+        bool is_new = path != NULL && cb_path_exists(path);
+        for (uint32_t k = 0; is_new && k < count; k++) {
+            is_new = !is_same_file(path, seen[k]);
+        }
+        if (is_new && count == index + 1) {
+            return path;
+        }
+        if (is_new) {
+            seen[count++] = path;
+        }
+    }
+    return NULL;
+}
+
 static int compare_words(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -292,7 +296,7 @@ enum cb_status cb_registry_words(struct cb_registry *r, struct cb_arena *arena, 
         }
         for (size_t i = 0; i < name_count; i++) {
             char *word = cb_path_stem(arena, names[i]);
-            if (!cb_ends_with(names[i], ".so") || word == NULL || !word_is_sound(word)) {
+            if (!cb_ends_with(names[i], ".so") || word == NULL || !cb__word_is_sound(word)) {
                 continue;
             }
             bool known = false;

@@ -60,7 +60,7 @@ static void add_values(struct cb_sha256 *sha, const struct cb_network *net, cons
     }
 }
 
-/* A layer: its type, the plugin's file, its options, what it reads and makes, its values. */
+/* A layer: its type, the plugin's file and kernels, its options, what it reads and makes, its values. */
 static void add_node(struct cb_sha256 *sha, const struct cb_network *net, const struct cb_node *node,
                      struct cb_arena *arena)
 {
@@ -70,6 +70,11 @@ static void add_node(struct cb_sha256 *sha, const struct cb_network *net, const 
     if (node->type->path != NULL && stat(node->type->path, &info) == 0) {
         const int64_t facts[3] = {info.st_size, info.st_mtim.tv_sec, info.st_mtim.tv_nsec};
         cb_sha256_add(sha, facts, sizeof(facts));
+    }
+    const char *kernel = cb_kernel_path(arena, layer->name, node->type->folder), *text = "", *shown;
+    size_t bytes = 0;
+    if (kernel != NULL && cb_kernel_read(arena, kernel, NULL, &text, &bytes, &shown, NULL) == CB_OK) {
+        cb_sha256_add(sha, text, bytes);
     }
     add_json(sha, layer->options_size > 0
                       ? cb_options_to_value(arena, &layer->options, layer->defaults, node->options, true)

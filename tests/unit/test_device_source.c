@@ -56,7 +56,8 @@ static void test_cycle_ends(void **state)
     (void)state;
     const char *one = put("one.clh", "a\n#include \"two.clh\"\nb\n");
     const char *two = put("two.clh", "c\n#include \"one.clh\"\nd\n");
-    expect_text(one, "#line 1 \"%s\"\na\n#line 1 \"%s\"\nc\nd\n#line 3 \"%s\"\nb\n", one, two, one);
+    expect_text(one, "#line 1 \"%s\"\na\n#line 1 \"%s\"\nc\n#line 3 \"%s\"\nd\n#line 3 \"%s\"\nb\n", one, two, two,
+                one);
 }
 
 static void test_missing_include_has_its_place(void **state)

@@ -1,0 +1,64 @@
+/* plugin.c: `cambium plugin new|build ...`: a layer of one's own. Finds the subcommand; each is a file of its own. */
+#include "cli/plugin.h"
+
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/commands.h"
+
+static const struct subcommand {
+    const char *name;
+    int (*run)(struct cb_cli *cli);
+} subcommands[] = {
+    {"new", cb_cli_plugin_new},
+    {"build", cb_cli_plugin_build},
+};
+
+static const struct cb_flag flags[] = {
+    {"--pointwise", NULL, "new: a function of each element, which is fused into the layer above"},
+    {"--install", NULL, "build: into your plugin folder, where every task finds it"},
+    {NULL, NULL, NULL},
+};
+
+char *cb_cli_plugin_folder(struct cb_cli *cli)
+{
+    char *data = cb_user_data_folder(cli->arena);
+    char *folder = data != NULL ? cb_path_join(cli->arena, data, "plugins") : NULL;
+    if (folder == NULL) {
+        (void)cb_fail(cli->diag, CB_IO, NULL, "there is no place for your plugins: set CAMBIUM_DATA to a folder");
+    } else if (cb_make_folders(folder, cli->diag) != CB_OK) {
+        folder = NULL;
+    }
+    return folder;
+}
+
+static int run(struct cb_cli *cli)
+{
+    const char *names[8];
+    const size_t count = sizeof(subcommands) / sizeof(subcommands[0]);
+    if (cli->argument_count == 0) {
+        return cb_cli_misuse(cli, "what shall be done is missing");
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(cli->arguments[0], subcommands[i].name) == 0) {
+            return subcommands[i].run(cli);
+        }
+        names[i] = subcommands[i].name;
+    }
+    const char *nearest = cb_nearest_of(cli->arguments[0], names, count);
+    return cb_cli_misuse(cli, "there is no `plugin %s`%s%s%s", cli->arguments[0], nearest != NULL ? "; did you mean `" : "",
+                         nearest != NULL ? nearest : "", nearest != NULL ? "`?" : "");
+}
+
+const struct cb_command cb_command_plugin = {
+    .name = "plugin",
+    .usage = "plugin new NAME | build [FOLDER|FILE.c...]",
+    .summary = "a layer of your own: writes it, builds it",
+    .help = "  cambium plugin new swoosh --pointwise   writes swoosh.c and swoosh.cl: a function of each element\n"
+            "  cambium plugin new my_pool              likewise: a layer with kernels, a param and a reduction\n"
+            "  cambium plugin build                    compiles the layers of this folder, kernels and all\n"
+            "  cambium plugin build swoosh.c --install and puts swoosh.so into your plugin folder\n"
+            "\nThe C compiler is `cc`, or what CC names; CFLAGS are added. docs/plugin-abi.md has all of it.\n",
+    .flags = flags,
+    .run = run,
+};
