@@ -32,7 +32,7 @@ static void print_option(const struct cb_layer *layer, uint32_t i)
     cb_text_free(&text);
 }
 
-static void print_layer(const struct cb_layer_type *type)
+static void print_layer(struct cb_registry *registry, const struct cb_layer_type *type)
 {
     static const char *const passes[] = {"forward", "backward", "dx", "dw", "fit"};
     const struct cb_layer *l = &type->layer;
@@ -61,6 +61,10 @@ static void print_layer(const struct cb_layer_type *type)
         printf("example: %s\n", l->example);
     }
     printf("plugin: %s\n", type->path);
+    const char *shadowed;
+    for (uint32_t i = 0; (shadowed = cb_registry_shadowed(registry, l->name, i)) != NULL; i++) {
+        printf("shadowed: %s\n", shadowed);
+    }
 }
 
 static struct cb_value *layer_value(struct cb_arena *arena, const struct cb_layer_type *type)
@@ -99,7 +103,11 @@ static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
         } else if (cli->json) {
             cb_cli_print_json(layer_value(cli->arena, type));
         } else {
+            const char *shadowed = cb_registry_shadowed(registry, words[i], 0);
             printf("%-16s %s\n", words[i], type->layer.summary != NULL ? type->layer.summary : "");
+            if (shadowed != NULL) {
+                printf("%-16s (%s, in place of %s)\n", "", type->path, shadowed);
+            }
         }
     }
     return worst;
@@ -118,7 +126,7 @@ static int run(struct cb_cli *cli)
         if (status == CB_OK && cli->json) {
             cb_cli_print_json(layer_value(cli->arena, type));
         } else if (status == CB_OK) {
-            print_layer(type);
+            print_layer(registry, type);
         }
     }
     int code = cb_cli_finish(cli, status);

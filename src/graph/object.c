@@ -3,6 +3,7 @@
 #include "graph/object.h"
 
 #if defined(__ELF__)
+#include <dlfcn.h>
 #include <elf.h>
 #include <string.h>
 
@@ -21,6 +22,16 @@ static bool reaches(uint64_t offset, uint64_t bytes, uint64_t size)
     return offset <= size && bytes <= size - offset;
 }
 
+/* The header of the object that holds this function, as it lies in memory. */
+static const elf_header *own_header(void)
+{
+    static const char anchor = 0;
+    Dl_info info;
+    return dladdr(&anchor, &info) != 0 && info.dli_fbase != NULL && memcmp(info.dli_fbase, ELFMAG, SELFMAG) == 0
+               ? info.dli_fbase
+               : NULL;
+}
+
 static const char *fault_of(const unsigned char *data, uint64_t size)
 {
     elf_header header;
@@ -28,6 +39,11 @@ static const char *fault_of(const unsigned char *data, uint64_t size)
         return NULL; /* no ELF file: dlopen says so in its own words */
     }
     memcpy(&header, data, sizeof(header));
+    const elf_header *own = own_header();
+    if (own != NULL && (header.e_machine != own->e_machine || header.e_ident[EI_CLASS] != own->e_ident[EI_CLASS] ||
+                        header.e_ident[EI_DATA] != own->e_ident[EI_DATA])) {
+        return "was built for another kind of processor than this program";
+    }
     if (header.e_phentsize != sizeof(elf_segment)) {
         return NULL; /* of another machine: likewise */
     }

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What keeps the file at `path` from being loaded safely ("is cut short: ..."), or NULL; a file that is no object of this
- * machine's kind is left to dlopen. */
+/* What keeps the file at `path` from being loaded safely ("is cut short: ..."), or NULL; a file that is no ELF
+ * object is left to dlopen. */
 const char *cb__object_fault(const char *path);
 
 #endif
