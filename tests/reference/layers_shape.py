@@ -191,4 +191,94 @@ def pixel_unshuffle():
     f.write()
 
 
-LAYERS = [concat, split, stack, slice_, crop, transpose, reshape, pixel_shuffle, pixel_unshuffle]
+def gather():
+    f = File("gather")
+    fn = lambda x, p, s: [torch.gather(x[0], 1, x[1].unsqueeze(-1).expand(-1, -1, x[0].shape[-1]))]
+    f.case("some twice, some not at all", [Gen(2, 5, 3, seed=1), Lit([4, 0, 4, 1, 2, 2, 2, 0], [2, 4])], fn)
+    f.case("a vector and a tail", [Gen(2, 3, 37, seed=2), Lit([2, 1], [2, 1])], fn)
+    f.case("one row", [Gen(1, 1, 1, seed=3), Lit([0, 0, 0], [1, 3])], fn)
+    f.case("rows that are not there", [Lit([1.0, 2.0], [1, 1, 2], integer=False), Lit([-1, 1, 0], [1, 3])],
+           lambda x, p, s: [torch.tensor([[[float("nan")] * 2] * 2 + [[1.0, 2.0]]], dtype=torch.float64)],
+           gradients=False, checks={"gradient_check": False})
+    f.error("places as values", [Gen(2, 3, 4, seed=1), Gen(2, 3, seed=1)], "its second input, which holds values")
+    f.error("places of another rank", [Gen(2, 3, 4, seed=1), Lit([1, 2])], "its second input, which has other axes")
+    f.error("no sequence", [Gen(2, 3, seed=1), Lit([1, 2], [2, 1])], "but its first input has other axes")
+    f.error("ids", [Lit([1, 2], [2, 1, 1]), Lit([1, 2], [2, 1])], "but its first input holds integers")
+    f.write()
+
+
+def pad():
+    f = File("pad")
+
+    def fn(sides, mode="constant", value=0.0):
+        def run(x, p, s):
+            if x[0].dim() == 3:
+                y = F.pad(x[0].permute(0, 2, 1), sides, mode, **({"value": value} if mode == "constant" else {}))
+                return [y.permute(0, 2, 1)]
+            return [nhwc(F.pad(nchw(x[0]), sides, mode, **({"value": value} if mode == "constant" else {})))]
+        return run
+
+    def options(padding, mode, **more):
+        return {"padding": padding, "mode": mode, **more}
+
+    f.case("zeros", [Gen(2, 3, 2, 5, seed=1)], fn((1, 1, 1, 1)), options={"padding": 1})
+    f.case("a constant, four sides", [Gen(2, 2, 3, 17, seed=2)], fn((3, 4, 1, 2), value=-1.5),
+           options={"padding": [1, 2, 3, 4], "value": -1.5})
+    f.case("a constant, a sequence", [Gen(2, 3, 5, seed=3)], fn((2, 1), value=0.5),
+           options={"padding": [2, 1], "value": 0.5})
+    f.case("reflect, four sides", [Gen(2, 4, 5, 3, seed=4)], fn((2, 4, 3, 1), "reflect"),
+           options=options([3, 1, 2, 4], "reflect"))
+    f.case("reflect as far as it goes", [Gen(1, 2, 3, 19, seed=5)], fn((2, 2, 1, 1), "reflect"),
+           options=options([1, 2], "reflect"))
+    f.case("reflect, a sequence", [Gen(2, 4, 3, seed=6)], fn((3, 2), "reflect"), options=options([3, 2], "reflect"))
+    f.case("replicate, four sides", [Gen(2, 2, 3, 3, seed=7)], fn((4, 0, 3, 2), "replicate"),
+           options=options([3, 2, 4, 0], "replicate"))
+    f.case("replicate, one place", [Gen(2, 1, 1, 18, seed=8)], fn((2, 2, 1, 1), "replicate"),
+           options=options([1, 2], "replicate"))
+    f.case("replicate, a sequence", [Gen(2, 3, 5, seed=9)], fn((2, 2), "replicate"), options=options(2, "replicate"))
+    f.case("reflect by nothing", [Gen(1, 1, 1, 1, seed=10)], fn((0, 0, 0, 0), "reflect"), options=options(0, "reflect"))
+    f.error("mirrored too far", [Gen(1, 3, 4, 2, seed=1)], "smaller than the input to be mirrored from it, which has "
+            "3 x 4 places", options=options([3, 0], "reflect"))
+    f.error("three numbers", [Gen(1, 3, 4, 2, seed=1)], "`padding` takes 1, 2 or 4 numbers here, not 3",
+            options={"padding": [1, 2, 3]})
+    f.error("four for a sequence", [Gen(1, 3, 4, seed=1)], "`padding` takes 1 or 2 numbers here, not 4",
+            options={"padding": [1, 2, 3, 4]})
+    f.error("features", [Gen(2, 3, seed=1)], "but its input has other axes", options={"padding": 1})
+    f.error("ids", [Lit([1, 2], [1, 2, 1])], "but its input holds integers", options={"padding": 1})
+    f.write()
+
+
+def upsample():
+    f = File("upsample")
+
+    def fn(**how):
+        return lambda x, p, s: [nhwc(F.interpolate(nchw(x[0]), **how))]
+
+    f.case("nearest, twice", [Gen(2, 3, 2, 5, seed=1)], fn(scale_factor=2), options={"scale_factor": 2})
+    f.case("nearest, two factors", [Gen(1, 2, 3, 17, seed=2)], fn(scale_factor=(3, 1)),
+           options={"scale_factor": [3, 1]})
+    f.case("nearest, to a size", [Gen(2, 3, 5, 3, seed=3)], fn(size=(7, 8)), options={"size": [7, 8]})
+    f.case("nearest, smaller", [Gen(2, 7, 5, 3, seed=4)], fn(size=(3, 2)), options={"size": [3, 2]})
+    f.case("bilinear, twice", [Gen(2, 3, 2, 5, seed=5)], fn(scale_factor=2, mode="bilinear"),
+           options={"scale_factor": 2, "mode": "bilinear"})
+    for align in (False, True):
+        word = ", corners aligned" if align else ""
+        how = {"mode": "bilinear", "align_corners": align}
+        for name, shape, size in (("larger", (2, 3, 4, 19), (7, 9)), ("smaller", (1, 9, 7, 3), (2, 3)),
+                                  ("the same", (1, 3, 4, 2), (3, 4)), ("from one place", (2, 1, 1, 3), (3, 2)),
+                                  ("to one place", (2, 5, 4, 3), (1, 1))):
+            f.case(f"bilinear, {name}{word}", [Gen(*shape, seed=6)], fn(size=size, **how),
+                   options={"size": list(size), **how})
+    f.error("neither", [Gen(1, 2, 2, 1, seed=1)], "either `scale_factor` or `size`")
+    f.error("both", [Gen(1, 2, 2, 1, seed=1)], "either `scale_factor` or `size`",
+            options={"size": 3, "scale_factor": 2})
+    f.error("corners of the nearest", [Gen(1, 2, 2, 1, seed=1)], "`align_corners` is for `mode: bilinear` alone",
+            options={"size": 3, "align_corners": True})
+    f.error("too large", [Gen(1, 100, 100, 1, seed=1)], "the pictures are too large: 100 x 100 would become",
+            options={"scale_factor": 1024})
+    f.error("a sequence", [Gen(1, 2, 2, seed=1)], "but its input has other axes", options={"size": 3})
+    f.error("ids", [Lit([1], [1, 1, 1, 1])], "but its input holds integers", options={"size": 3})
+    f.write()
+
+
+LAYERS = [concat, split, stack, slice_, crop, transpose, reshape, pixel_shuffle, pixel_unshuffle, gather, pad, upsample]
