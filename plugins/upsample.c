@@ -1,0 +1,137 @@
+/* upsample: pictures [N,H,W,C] at another height and width (torch.nn.functional.interpolate).
+ *
+ *   nearest: y[n,i,j,c] = x[n,i H / OH,j W / OW,c], rounded down
+ *   bilinear: the four places around (i + 1/2) H / OH - 1/2, weighted by nearness; or with align_corners around
+ *             i (H - 1) / (OH - 1), so that the corners stay what they are
+ *
+ * The places are worked out in whole numbers: (a i + b) / d. */
+#include <cambium/layer.h>
+
+enum { NEAREST, BILINEAR };
+static const char *const mode_words[] = {"nearest", "bilinear", NULL};
+
+struct options {
+    struct cb_list factor, size; /* of int64_t */
+    int32_t mode;
+    uint32_t align_corners;
+};
+
+static const struct options defaults = {.factor = CB_LIST_EMPTY, .size = CB_LIST_EMPTY, .mode = NEAREST};
+
+#define AT(field) offsetof(struct options, field)
+static const struct cb_option options[] = {
+    {"scale_factor", "by which height and width grow: [vertical, horizontal], or one number; or give `size`", CB_OPT_INTS,
+     AT(factor), 1, 1 << 10, NULL, 0, 2},
+    {"size", "height and width of the output, or one number for both", CB_OPT_INTS, AT(size), 1, 1 << 15, NULL, 0, 2},
+    {"mode", "the nearest place, or the four around weighted by nearness", CB_OPT_CHOICE, AT(mode), 0, 0, mode_words, 0,
+     0},
+    {"align_corners", "bilinear: whether the middles of the corner places stay in the corners", CB_OPT_BOOL,
+     AT(align_corners), 0, 0, NULL, 0, 0},
+};
+
+/* One direction: `in` places become `out`; place i lies at (a i + b) / d. */
+struct axis {
+    int64_t in, out, a, b, d;
+};
+
+static struct axis axis_of(const struct options *o, int64_t in, uint32_t i)
+{
+    const struct cb_list *list = o->size.count > 0 ? &o->size : &o->factor;
+    const int64_t given = ((const int64_t *)list->items)[i < list->count ? i : list->count - 1];
+    struct axis s = {.in = in, .out = o->size.count > 0 ? given : in * given};
+    if (o->mode == NEAREST) {
+        s.a = in;
+        s.d = s.out;
+    } else if (o->align_corners) {
+        s.a = s.out > 1 ? in - 1 : 0;
+        s.d = s.out > 1 ? s.out - 1 : 1;
+    } else {
+        s.a = 2 * in;
+        s.b = in - s.out;
+        s.d = 2 * s.out;
+    }
+    return s;
+}
+
+static enum cb_status upsample_infer(struct cb_instance *in)
+{
+    const struct cb_host *host = in->host;
+    const struct options *o = in->options;
+    const struct cb_tensor *x = in->x[0];
+    if (x->rank != 4 || x->dtype != CB_F32) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "upsample needs values [N,H,W,C], but its input %s",
+                          x->rank != 4 ? "has other axes" : "holds integers");
+    }
+    if ((o->factor.count > 0) == (o->size.count > 0)) {
+        return host->fail(in->core, CB_INVALID, NULL, "upsample needs either `scale_factor` or `size`");
+    }
+    if (o->align_corners && o->mode == NEAREST) {
+        return host->fail(in->core, CB_INVALID, "align_corners", "`align_corners` is for `mode: bilinear` alone");
+    }
+    const struct axis h = axis_of(o, x->dims[1], 0), w = axis_of(o, x->dims[2], 1);
+    const int64_t most = 1 << 15; /* 2 in out must fit into an int */
+    if (h.in > most || w.in > most || h.out > most || w.out > most || 2 * h.in * h.out >= INT32_MAX / 2 ||
+        2 * w.in * w.out >= INT32_MAX / 2) {
+        return host->fail(in->core, CB_MISMATCH, o->size.count > 0 ? "size" : "scale_factor",
+                          "the pictures are too large: %lld x %lld would become %lld x %lld", (long long)h.in,
+                          (long long)w.in, (long long)h.out, (long long)w.out);
+    }
+    return host->output(in->core, 0, CB_F32, 4, (const int64_t[]){x->dims[0], h.out, w.out, x->dims[3]});
+}
+
+#define SIZE_ARGS(n, h, w, c)                                                                      \
+    CB_A_I32(n), CB_A_I32((h).in), CB_A_I32((w).in), CB_A_I32(c), CB_A_I32((h).out), CB_A_I32((w).out), \
+        CB_A_I32((h).a), CB_A_I32((h).b), CB_A_I32((h).d), CB_A_I32((w).a), CB_A_I32((w).b), CB_A_I32((w).d)
+
+static enum cb_status prepare_forward(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "upsample_forward", NULL);
+}
+
+static enum cb_status run_forward(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t *x = in->x[0]->dims;
+    const struct axis h = axis_of(o, x[1], 0), w = axis_of(o, x[2], 1);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(x[3] + 15) / 16, (uint64_t)w.out, (uint64_t)(x[0] * h.out)),
+                     CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), SIZE_ARGS(x[0], h, w, x[3]),
+                     CB_A_I32(o->mode == BILINEAR));
+}
+
+static enum cb_status prepare_dx(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "upsample_dx", NULL);
+}
+
+static enum cb_status run_dx(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    if (in->dx[0] == NULL) {
+        return CB_OK;
+    }
+    const int64_t *x = in->dx[0]->dims;
+    const struct axis h = axis_of(o, x[1], 0), w = axis_of(o, x[2], 1);
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(x[3] + 15) / 16, (uint64_t)w.in, (uint64_t)(x[0] * h.in)),
+                     CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]), SIZE_ARGS(x[0], h, w, x[3]),
+                     CB_A_I32(o->mode == BILINEAR), CB_A_I32(in->dx_accumulate & 1u));
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
+    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .name = "upsample",
+    .summary = "pictures at another height and width, by the nearest place or bilinear",
+    .formula = "y[n,i,j,c] = x at (i H / OH, j W / OW), the nearest place below or the four around weighted by nearness",
+    .example = "- upsample: {scale_factor: 2, mode: bilinear}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 1,
+    .max_inputs = 1,
+    .variants = CB_ARRAY(variants),
+    .infer = upsample_infer,
+})
