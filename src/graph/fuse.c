@@ -249,11 +249,11 @@ enum cb_status cb__plan_chain_header(struct cb_plan *plan, struct cb_step *step,
     }
     struct cb_text text = {0};
     enum cb_status status = CB_OK;
-    cb_text_add(&text, "#define CB_EPILOGUE 1\n#define CB_EPILOGUE_PARAMS");
+    cb_text_add(&text, "#define CB_EPILOGUE 1\n#define CB_EPILOGUE_PARAMS ");
     for (uint32_t n = 0; n < step->op_count; n++) {
         add_parameters(&text, &step->ops[n], n, true);
     }
-    cb_text_add(&text, "\n#define CB_EPILOGUE_ARGS");
+    cb_text_add(&text, "\n#define CB_EPILOGUE_ARGS ");
     for (uint32_t n = 0; n < step->op_count; n++) {
         add_parameters(&text, &step->ops[n], n, false);
     }
@@ -285,7 +285,7 @@ enum cb_status cb__plan_pointwise_backward(struct cb_plan *plan, struct cb_op *o
 {
     const char *name = plan->net->nodes[op->node].type->layer.name;
     struct cb_text text = {0};
-    cb_text_add(&text, "#define CB_DF_PARAMS");
+    cb_text_add(&text, "#define CB_DF_PARAMS ");
     add_parameters(&text, op, 0, true);
     cb_text_addf(&text, "\n#define CB_DF1(v) %s_df__1((v)", name);
     add_option_list(&text, op, 0);

@@ -315,22 +315,35 @@ static void write_variant_text(struct cb_plan *plan, struct cb_step *step)
     cb_text_free(&text);
 }
 
+static enum cb_status prepare_step(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
+{
+    CB_TRY(prepare_affines(plan, step, diag));
+    CB_TRY(prepare_core_kernels(plan, step, diag));
+    for (uint32_t pass = 0; pass < CB_PASS_COUNT; pass++) {
+        const struct cb_variant *variant = step->passes[pass].variant;
+        if (variant != NULL && variant->prepare != NULL) {
+            cb__step_enter(step, pass, diag);
+            enum cb_status status = variant->prepare(&step->in);
+            cb__step_leave(step, pass);
+            CB_TRY(status);
+        }
+    }
+    return CB_OK;
+}
+
 static enum cb_status prepare_steps(struct cb_plan *plan, struct cb_diag *diag)
 {
     for (uint32_t i = 0; i < plan->step_count; i++) {
         struct cb_step *step = &plan->steps[i];
-        CB_TRY(prepare_affines(plan, step, diag));
-        CB_TRY(prepare_core_kernels(plan, step, diag));
-        for (uint32_t pass = 0; pass < CB_PASS_COUNT; pass++) {
-            const struct cb_variant *variant = step->passes[pass].variant;
-            if (variant != NULL && variant->prepare != NULL) {
-                cb__step_enter(step, pass, diag);
-                enum cb_status status = variant->prepare(&step->in);
-                cb__step_leave(step, pass);
-                CB_TRY(status);
-            }
-        }
+        const struct cb_node *node = &plan->net->nodes[step->node];
         write_variant_text(plan, step);
+        enum cb_status status = prepare_step(plan, step, diag);
+        if (status == CB_DEVICE && diag != NULL && step->variant_text != NULL) {
+            /* A mistake in a fused function shows in the kernels of the layer above it. */
+            cb_note(diag, node->at.source != NULL ? &node->at : NULL, "layer `%s` (%s) was to be computed by: %s", node->name,
+                    node->type->layer.name, step->variant_text);
+        }
+        CB_TRY(status);
     }
     return CB_OK;
 }
