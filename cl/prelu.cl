@@ -4,11 +4,12 @@
  * then one work-item a param adds the parts in order.
  *   parts: [part_count, C] */
 #include "cambium.clh"
+#include "epilogue.clh"
 
 #define PRELU_RUN 64
 
 __kernel void prelu_forward(__global float *y, __global const float *x, __global const float *w, long rows, int C,
-                            int shared)
+                            int shared CB_EPILOGUE_PARAMS)
 {
     const int c = get_global_id(0);
     const long row = get_global_id(1);
@@ -16,7 +17,7 @@ __kernel void prelu_forward(__global float *y, __global const float *x, __global
         return;
     }
     const float v = x[row * C + c];
-    y[row * C + c] = v > 0.0f ? v : w[shared ? 0 : c] * v;
+    CB_STORE(y, row * C + c, v > 0.0f ? v : w[shared ? 0 : c] * v, c);
 }
 
 __kernel void prelu_dx(__global float *dx, __global const float *dy, __global const float *x, __global const float *w,

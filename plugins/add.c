@@ -23,16 +23,18 @@ static enum cb_status add_infer(struct cb_instance *in)
     return in->host->output(in->core, 0, CB_F32, a->rank, a->dims);
 }
 
-/* ---- the forms: kernel 0 adds two tensors, kernel 1 (backward) copies or adds one ---- */
+/* ---- forward: kernel 0 adds the last input, kernel 1 those before it; backward: kernel 0 copies or adds dy ---- */
 
 static enum cb_status prepare_forward_tile(struct cb_instance *in)
 {
-    return in->host->kernel(in->core, NULL, "add_forward_tile", NULL);
+    CB_TRY(in->host->kernel(in->core, NULL, "add_forward_tile", NULL));
+    return in->x_count > 2 ? in->host->kernel(in->core, NULL, "add_partial_tile", NULL) : CB_OK;
 }
 
 static enum cb_status prepare_forward(struct cb_instance *in)
 {
-    return in->host->kernel(in->core, NULL, "add_forward", NULL);
+    CB_TRY(in->host->kernel(in->core, NULL, "add_forward", NULL));
+    return in->x_count > 2 ? in->host->kernel(in->core, NULL, "add_partial", NULL) : CB_OK;
 }
 
 static enum cb_status prepare_dx_tile(struct cb_instance *in)
@@ -47,12 +49,10 @@ static enum cb_status prepare_dx(struct cb_instance *in)
 
 static enum cb_status run_forward(struct cb_instance *in, const struct cb_grid *grid)
 {
-    const int64_t count = cb_tensor_count(in->y[0]);
-    CB_TRY(
-        CB_LAUNCH(in, 0, grid, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(count)));
-    for (uint32_t i = 2; i < in->x_count; i++) {
-        CB_TRY(CB_LAUNCH(in, 0, grid, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[i]),
-                         CB_A_I64(count)));
+    const struct cb_tensor *y = in->y[0];
+    for (uint32_t i = 1; i < in->x_count; i++) {
+        CB_TRY(CB_LAUNCH(in, i + 1 < in->x_count ? 1 : 0, grid, CB_A_TENSOR(y), CB_A_TENSOR(i == 1 ? in->x[0] : y),
+                         CB_A_TENSOR(in->x[i]), CB_A_I64(cb_tensor_count(y)), CB_A_I32(y->dims[y->rank - 1])));
     }
     return CB_OK;
 }
@@ -97,8 +97,8 @@ static enum cb_status run_dx_plain(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward_plain},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, prepare_forward, NULL, run_forward_plain},
     {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_dx_tile, NULL, run_dx_tile},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx_plain},
 };

@@ -144,8 +144,9 @@ static enum cb_status binary_run_backward_tile(struct cb_instance *in)
 }
 
 static const struct cb_variant binary_variants[] = {
-    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, NULL, binary_prepare_forward_tile, NULL, binary_run_forward_tile},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, binary_prepare_forward, NULL, binary_run_forward},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, NULL, binary_prepare_forward_tile, NULL,
+     binary_run_forward_tile},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, binary_prepare_forward, NULL, binary_run_forward},
     {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, binary_prepare_backward_tile, NULL, binary_run_backward_tile},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, binary_prepare_backward, NULL, binary_run_backward},
 };

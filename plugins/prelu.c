@@ -113,7 +113,7 @@ static enum cb_status run_dw(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, prepare_forward, NULL, run_forward},
     {CB_PASS_DX, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
     {CB_PASS_DW, 0, "plain", 0, NULL, prepare_dw, NULL, run_dw},
 };

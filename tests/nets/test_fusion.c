@@ -45,6 +45,12 @@ static const char *const producers[] = {
     "[{conv2d: {filters: 19, kernel: 3, padding: 1}, name: a}, %s, flatten, {dense: {units: 5}}]",
     "[{conv2d: {filters: 35, kernel: 1}}, {batchnorm: {}, name: a}, %s, flatten, {dense: {units: 5}}]",
     "[{conv2d: {filters: 19, kernel: 1}, name: a}, {add: {}, inputs: [x, a]}, %s, flatten, {dense: {units: 5}}]",
+    "[{conv2d: {filters: 35, kernel: 1}, name: a}, {maxpool2d: {kernel: 3, stride: 1}, name: m}, "
+    "{avgpool2d: {kernel: 3, stride: 1}, inputs: [a], name: v}, {add: {}, inputs: [m, v]}, %s, flatten, "
+    "{dense: {units: 5}}]",
+    "[{conv2d: {filters: 35, kernel: 1}, name: a}, {global_avgpool: {}, name: g}, {multiply: {}, inputs: [a, g]}, %s, "
+    "flatten, {dense: {units: 5}}]",
+    "[{conv2d: {filters: 35, kernel: 1}, name: a}, {prelu: {}, name: p}, %s, flatten, {dense: {units: 5}}]",
 };
 #define PRODUCER_COUNT (sizeof(producers) / sizeof(producers[0]))
 

@@ -49,6 +49,7 @@ def add():
     f.case("two", [Gen(2, 3, 2, 5, seed=1), Gen(2, 3, 2, 5, seed=2)], fn)
     f.case("three", [Gen(3, 7, seed=i) for i in (3, 4, 5)], fn)
     f.case("several work-items", [Gen(2, 50, 50, 7, seed=6), Gen(2, 50, 50, 7, seed=7)])
+    f.case("several work-items, rows of two vectors and a tail", [Gen(2, 20, 20, 35, seed=i) for i in (8, 9, 10)])
     f.error("other width", [Gen(2, 3, seed=1), Gen(2, 4, seed=1)], "input 2 differs from the first")
     f.error("other rank", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, 3, 1, seed=1)],
             "input 3 differs from the first")
