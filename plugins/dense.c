@@ -126,10 +126,73 @@ static enum cb_status plain_dw_run(struct cb_instance *in)
     return CB_OK;
 }
 
+/* ---- product: by the library's matrix product, on processors --------------------------------------------------------- */
+
+static bool product_accepts(const struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    return s.c >= 16 && s.k >= 16;
+}
+
+static enum cb_status product_forward_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "dense_fill_bias", NULL);
+}
+
+static enum cb_status product_forward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    const struct cb_tensor *bias = bias_of(in);
+    if (bias != NULL) {
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.m), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(bias), CB_A_I64(s.m),
+                         CB_A_I32(s.k)));
+    }
+    const struct cb_gemm product = {.struct_size = sizeof(product), .accumulate = bias != NULL, .m = s.m, .n = s.k,
+                                    .k = s.c, .a = in->x[0], .b = in->params[0], .y = in->y[0]};
+    return in->host->gemm(in->core, &product);
+}
+
+static enum cb_status product_dx_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    const struct cb_gemm product = {.struct_size = sizeof(product), .b_transposed = 1,
+                                    .accumulate = in->dx_accumulate & 1u, .m = s.m, .n = s.c, .k = s.k, .a = in->dy[0],
+                                    .b = in->params[0], .y = in->dx[0]};
+    return in->dx[0] == NULL ? CB_OK : in->host->gemm(in->core, &product);
+}
+
+static enum cb_status product_dw_prepare(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "dense_db", NULL);
+}
+
+static enum cb_status product_dw_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    if (dw != NULL) {
+        const struct cb_gemm product = {.struct_size = sizeof(product), .a_transposed = 1,
+                                        .accumulate = in->dw_accumulate & 1u, .m = s.c, .n = s.k, .k = s.m,
+                                        .a = in->x[0], .b = in->dy[0], .y = dw};
+        CB_TRY(in->host->gemm(in->core, &product));
+    }
+    return db == NULL ? CB_OK
+                      : CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.k), CB_A_TENSOR(db), CB_A_TENSOR(in->dy[0]),
+                                  CB_A_I32((in->dw_accumulate >> 1) & 1u), CB_A_I64(s.m), CB_A_I32(s.k));
+}
+
 static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
+     product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, NULL, NULL, product_dx_run},
     {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
+    {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, product_dw_prepare, NULL, product_dw_run},
     {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
+};
+
+static const char *const trials[] = {
+    "[flatten, {dense: {units: 40}}, {dense: {units: 33}}]",
 };
 
 CB_PLUGIN({
@@ -147,5 +210,6 @@ CB_PLUGIN({
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = dense_infer,
 })

@@ -348,6 +348,7 @@ def dense():
 
     for name, shape, k, bias in (("small", (3, 5), 4, True), ("no bias", (3, 5), 4, False),
                                  ("tokens", (2, 3, 6), 7, True), ("tails", (5, 37), 19, True),
+                                 ("tokens, tails", (2, 3, 17), 18, True),
                                  ("one unit", (4, 3), 1, True)):
         params = {"w": Gen(shape[-1], k, seed=20, scale=0.5)}
         if bias:
