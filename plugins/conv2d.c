@@ -29,7 +29,7 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters), 1,
+    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters), 0,
      1 << 20, NULL, 0, 0},
     {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,
      CB_OPTION_REQUIRED, 2},

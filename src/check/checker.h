@@ -60,6 +60,8 @@ const char *cb__checker_name(struct checker *k, const char *what, uint32_t index
 /* "element 17 of [2,5,7,3]". In the arena. */
 const char *cb__checker_place(struct checker *k, const struct array *a, int64_t at);
 
+/* Allocates and draws what a case needs, once it was inferred. */
+void cb__checker_set_up(struct checker *k);
 /* Whether the variant is of this pass and runs on this device with these shapes. */
 bool cb__checker_serves(const struct checker *k, const struct cb_variant *v, uint32_t pass);
 /* Inputs, params, state and sample ids onto the device; outputs and saved tensors are poisoned. */

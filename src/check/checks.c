@@ -2,6 +2,7 @@
 #include "check/checker.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "check/escape.h"
@@ -27,7 +28,7 @@ static struct array initial(struct checker *k, const struct cb_value *given, con
     return a;
 }
 
-static void set_up(struct checker *k)
+void cb__checker_set_up(struct checker *k)
 {
     struct cb_core *core = &k->core;
     const struct layer_case *c = k->c;
@@ -100,6 +101,7 @@ static void check_variants(struct checker *k)
     uint32_t count;
     const struct cb_variant *variants = cb__trial_variants(k->core.type, &count), *last = NULL, *first = NULL;
     for (uint32_t i = 0; i < count; i++) {
+        k->tally->reached |= cb__checker_serves(k, &variants[i], variants[i].pass) && i < 64 ? UINT64_C(1) << i : 0;
         if (cb__checker_serves(k, &variants[i], CB_PASS_FORWARD)) {
             first = first == NULL ? &variants[i] : first;
             last = &variants[i];
@@ -158,10 +160,59 @@ static void check_view(struct checker *k)
     }
 }
 
+static void run_plain(void *context)
+{
+    struct checker *k = context;
+    uint32_t count;
+    const struct cb_variant *variants = cb__trial_variants(k->core.type, &count), *last = NULL;
+    cb__checker_set_up(k);
+    set_up_lengths(k);
+    set_up_fit(k);
+    for (uint32_t i = 0; i < count; i++) {
+        last = cb__checker_serves(k, &variants[i], CB_PASS_FORWARD) ? &variants[i] : last;
+    }
+    if (last == NULL) {
+        cb__escape("no forward variant runs here");
+    }
+    const struct results r = cb__checker_forward(k, cb__trial_prepare(&k->core, last, false));
+    for (uint32_t i = 0; i < k->core.in.y_count; i++) {
+        if (cb__array_first_bad(&r.y[i]) >= 0) {
+            cb__escape("y %u is not finite", i);
+        }
+    }
+}
+
+enum cb_status cb__case_try(const struct layer_case *c, struct cb_device *device, const struct cb_layer_type *type,
+                            struct cb_arena *arena, struct cb_diag *diag, struct tally *tally, bool with_run,
+                            const char **out_why)
+{
+    char message[CB__ESCAPE_BYTES];
+    struct checker *k = CB_NEW(arena, struct checker);
+    if (k == NULL) {
+        cb__escape("out of memory");
+    }
+    struct tally unheard = {.is_exact = tally->is_exact, .stage = tally->stage};
+    *k = (struct checker){.c = c, .tally = &unheard};
+    k->core.is_exact = tally->is_exact;
+    k->core.stage = tally->stage;
+    if (tally->stage != NULL) {
+        snprintf(tally->stage, CB__STAGE_BYTES, "infer (%s)", c->name);
+    }
+    enum cb_status status = cb__trial_infer(&k->core, device, type, c->options, c->x, c->x_count, arena, diag);
+    k->core.case_name = c->name;
+    *out_why = k->core.message;
+    if (status == CB_OK && with_run && (type->layer.flags & CB_LAYER_VIEW) == 0) {
+        status = cb__escape_run(run_plain, k, message) ? CB_OK : CB_NUMERIC;
+        *out_why = status == CB_OK ? "" : cb_arena_strdup(arena, message);
+        cb__trial_finish(&k->core);
+    }
+    return status;
+}
+
 static void run_checks(void *context)
 {
     struct checker *k = context;
-    set_up(k);
+    cb__checker_set_up(k);
     set_up_lengths(k);
     set_up_fit(k);
     check_variants(k);

@@ -62,6 +62,7 @@ struct tally {
     void (*report)(void *context, enum cb_check check, bool is_right, const char *text); /* text NULL when right */
     void *context;
     char *stage; /* CB__STAGE_BYTES or NULL: what runs now, in words: a crash leaves it as it is */
+    uint64_t reached; /* bit i: some case ran variant i of the layer */
     bool is_exact; /* no guard words: a simulator watches the ends of the tensors itself */
 };
 
@@ -71,5 +72,10 @@ const char *cb__check_sentence(enum cb_check check);
 /* Runs every check of the case and reports each. */
 void cb__check_case(const struct layer_case *c, struct cb_device *device, const struct cb_layer_type *type,
                 struct cb_arena *arena, struct cb_diag *diag, struct tally *tally);
+/* Whether the layer takes the case's shapes and options, and, with_run, whether the plain forward gives finite numbers
+ * (CB_NUMERIC where it does not). `*out_why`: what the layer said. */
+enum cb_status cb__case_try(const struct layer_case *c, struct cb_device *device, const struct cb_layer_type *type,
+                            struct cb_arena *arena, struct cb_diag *diag, struct tally *tally, bool with_run,
+                            const char **out_why);
 
 #endif

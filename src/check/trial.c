@@ -2,6 +2,9 @@
 #include "check/trial.h"
 
 #include <math.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -127,6 +130,35 @@ struct array cb__trial_read(struct cb_core *core, const struct cb_tensor *tensor
     return a;
 }
 
+/* ---- the plugin's share of the heap ---- */
+
+/* Bytes in use, 0 where the C library does not tell. */
+static uint64_t heap_bytes(void)
+{
+#if defined(__GLIBC__) && (__GLIBC__ > 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ >= 33))
+    const struct mallinfo2 info = mallinfo2();
+    return (uint64_t)info.uordblks + (uint64_t)info.hblkhd;
+#else
+    return 0;
+#endif
+}
+
+/* Around every call of the plugin's code, and the other way round in every host function that takes memory itself. */
+static void plugin_begins(struct cb_core *core)
+{
+    if (core->heap != NULL) {
+        (void)cb_device_finish(core->device, NULL); /* its threads are quiet */
+        core->heap_mark = heap_bytes();
+    }
+}
+
+static void plugin_ends(struct cb_core *core)
+{
+    if (core->heap != NULL) {
+        *core->heap += (int64_t)(heap_bytes() - core->heap_mark);
+    }
+}
+
 /* ---- host functions ---- */
 
 static enum cb_status host_fail(struct cb_core *core, enum cb_status status, const char *option, const char *fmt, ...)
@@ -203,7 +235,7 @@ static const char *const chain_header =
     "static inline float16 cb_epilogue16(float16 v, long i, long k CB_EPILOGUE_PARAMS)\n"
     "{\n    return v * vload16(0, cbe0_s + k) + vload16(0, cbe1_a + i);\n}\n";
 
-static enum cb_status host_kernel(struct cb_core *core, const char *source, const char *entry, const char *defines)
+static enum cb_status give_kernel(struct cb_core *core, const char *source, const char *entry, const char *defines)
 {
     struct prepared *p = core->now;
     char *path = cb_kernel_path(core->arena, source != NULL ? source : core->type->layer.name, core->type->folder);
@@ -218,7 +250,7 @@ static enum cb_status host_kernel(struct cb_core *core, const char *source, cons
     return cb_kernel_get(core->device, header, path, defines, entry, &p->kernels[p->kernel_count++], core->diag);
 }
 
-static enum cb_status host_workspace(struct cb_core *core, uint32_t dtype, int64_t count)
+static enum cb_status give_workspace(struct cb_core *core, uint32_t dtype, int64_t count)
 {
     if (core->now->workspace_count == TRIAL_MAX || count < 1) {
         return host_fail(core, CB_INVALID, NULL, "more than %d workspaces, or one of %lld elements", TRIAL_MAX, (long long)count);
@@ -227,7 +259,7 @@ static enum cb_status host_workspace(struct cb_core *core, uint32_t dtype, int64
     return CB_OK;
 }
 
-static enum cb_status host_derived(struct cb_core *core, uint32_t dtype, int64_t count)
+static enum cb_status give_derived(struct cb_core *core, uint32_t dtype, int64_t count)
 {
     if (core->now->derived_count == TRIAL_MAX || count < 1) {
         return host_fail(core, CB_INVALID, NULL, "more than %d derived tensors, or one of %lld elements", TRIAL_MAX,
@@ -237,7 +269,7 @@ static enum cb_status host_derived(struct cb_core *core, uint32_t dtype, int64_t
     return CB_OK;
 }
 
-static enum cb_status host_launch(struct cb_core *core, struct cb_kernel *kernel, const struct cb_grid *grid,
+static enum cb_status give_launch(struct cb_core *core, struct cb_kernel *kernel, const struct cb_grid *grid,
                                   const struct cb_arg *args, uint32_t arg_count)
 {
     struct cb_arg all[66];
@@ -249,7 +281,7 @@ static enum cb_status host_launch(struct cb_core *core, struct cb_kernel *kernel
     return cb_kernel_launch(core->device, kernel, grid, all, arg_count, core->diag);
 }
 
-static enum cb_status host_gemm(struct cb_core *core, const struct cb_gemm *gemm)
+static enum cb_status give_gemm(struct cb_core *core, const struct cb_gemm *gemm)
 {
     if (core->now->chained) {
         const struct cb_arg args[] = {CB_A_TENSOR(core->chain_scale), CB_A_TENSOR(core->chain_add)};
@@ -258,14 +290,14 @@ static enum cb_status host_gemm(struct cb_core *core, const struct cb_gemm *gemm
     return cb_device_gemm(core->device, gemm, NULL, NULL, 0, core->diag);
 }
 
-static enum cb_status host_fill(struct cb_core *core, const struct cb_tensor *tensor, float value)
+static enum cb_status give_fill(struct cb_core *core, const struct cb_tensor *tensor, float value)
 {
     uint32_t pattern;
     memcpy(&pattern, &value, sizeof(pattern));
     return cb_buffer_fill(core->device, tensor->buffer, 0, (uint64_t)cb_tensor_count(tensor) * 4, pattern, core->diag);
 }
 
-static enum cb_status host_copy(struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from)
+static enum cb_status give_copy(struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from)
 {
     return cb_buffer_copy(core->device, to->buffer, 0, from->buffer, 0, (uint64_t)cb_tensor_count(from) * 4,
                           core->diag);
@@ -275,6 +307,24 @@ static const struct cb_device_facts *host_device(struct cb_core *core)
 {
     return cb_device_get_facts(core->device);
 }
+
+/* What plugins call: the functions above, outside the plugin's account. */
+#define HOST(name, parameters, ...)                                                                \
+    static enum cb_status host_##name parameters                                                   \
+    {                                                                                              \
+        plugin_ends(core);                                                                         \
+        const enum cb_status status = give_##name(__VA_ARGS__);                                    \
+        plugin_begins(core);                                                                       \
+        return status;                                                                             \
+    }
+HOST(kernel, (struct cb_core *core, const char *source, const char *entry, const char *defines), core, source, entry, defines)
+HOST(workspace, (struct cb_core *core, uint32_t dtype, int64_t count), core, dtype, count)
+HOST(derived, (struct cb_core *core, uint32_t dtype, int64_t count), core, dtype, count)
+HOST(launch, (struct cb_core *core, struct cb_kernel *kernel, const struct cb_grid *grid, const struct cb_arg *args,
+              uint32_t arg_count), core, kernel, grid, args, arg_count)
+HOST(gemm, (struct cb_core *core, const struct cb_gemm *gemm), core, gemm)
+HOST(fill, (struct cb_core *core, const struct cb_tensor *tensor, float value), core, tensor, value)
+HOST(copy, (struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from), core, to, from)
 
 const struct cb_host cb__trial_host = {
     .struct_size = sizeof(cb__trial_host),
@@ -301,7 +351,7 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
                            struct cb_arena *arena, struct cb_diag *diag)
 {
     *core = (struct cb_core){.arena = arena, .device = device, .diag = diag, .type = type, .poison = TRIAL_POISON,
-                             .guard = TRIAL_GUARD, .case_name = "", .is_exact = core->is_exact, .stage = core->stage};
+                             .guard = TRIAL_GUARD, .case_name = "", .is_exact = core->is_exact, .stage = core->stage, .heap = core->heap};
     const struct cb_layer *layer = &type->layer;
     void *filled = cb_arena_alloc(arena, layer->options_size + 16);
     if (layer->options_size > 0) {
@@ -327,13 +377,19 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
                                     .x_count = x_count,
                                     .x = core->x};
     if (layer->check != NULL) {
-        CB_TRY(layer->check(&core->in));
+        plugin_begins(core);
+        const enum cb_status status = layer->check(&core->in);
+        plugin_ends(core);
+        CB_TRY(status);
     }
     core->output_count = 1;
     if (layer->infer == NULL) {
         return host_output(core, 0, CB_F32, x[0].rank, x[0].dims);
     }
-    CB_TRY(layer->infer(&core->in));
+    plugin_begins(core);
+    const enum cb_status inferred = layer->infer(&core->in);
+    plugin_ends(core);
+    CB_TRY(inferred);
     core->output_count = layer->output_count == 0 ? 1 : layer->output_count;
     while ((layer->flags & CB_LAYER_FEWER_OUTPUTS) != 0 && core->output_count > 1 &&
            (core->output_count > TRIAL_MAX || (core->output_mask >> (core->output_count - 1) & 1u) == 0)) {
@@ -401,7 +457,9 @@ void cb__trial_allocate(struct cb_core *core)
 void cb__trial_finish(struct cb_core *core)
 {
     if (core->type->layer.release != NULL) {
+        plugin_begins(core);
         core->type->layer.release(&core->in);
+        plugin_ends(core);
     }
     for (uint32_t i = 0; i < core->memory_count; i++) {
         cb_buffer_destroy(core->memory[i]->window);
@@ -426,6 +484,14 @@ static void enter(struct cb_core *core, struct prepared *p, const char *doing)
     core->in.derived_count = p->derived_count;
 }
 
+static enum cb_status call(struct cb_core *core, enum cb_status (*function)(struct cb_instance *in))
+{
+    plugin_begins(core);
+    const enum cb_status status = function(&core->in);
+    plugin_ends(core);
+    return status;
+}
+
 struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant *variant, bool chained)
 {
     struct prepared *p = CB_NEW(core->arena, struct prepared);
@@ -433,7 +499,7 @@ struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant
     p->chained = chained;
     enter(core, p, "preparing");
     if (variant->prepare != NULL) {
-        cb__trial_must(core, variant->prepare(&core->in), variant->name);
+        cb__trial_must(core, call(core, variant->prepare), variant->name);
     }
     return p;
 }
@@ -448,9 +514,9 @@ void cb__trial_run(struct cb_core *core, struct prepared *p)
         cb__trial_poison(core, p->derived[i]);
     }
     if (p->variant->derive != NULL) {
-        cb__trial_must(core, p->variant->derive(&core->in), p->variant->name);
+        cb__trial_must(core, call(core, p->variant->derive), p->variant->name);
     }
-    cb__trial_must(core, p->variant->run(&core->in), p->variant->name);
+    cb__trial_must(core, call(core, p->variant->run), p->variant->name);
     cb__trial_must(core, cb_device_finish(core->device, core->diag), p->variant->name);
 }
 

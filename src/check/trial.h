@@ -58,6 +58,8 @@ struct cb_core {
     bool is_exact;          /* no guard words */
     char *stage;            /* CB__STAGE_BYTES or NULL: what runs now */
     const char *case_name;  /* for `stage` */
+    int64_t *heap;          /* NULL, or grows by what the plugin's own code takes from the heap and does not give back */
+    uint64_t heap_mark;
 
     struct prepared *now;                      /* the variant that prepares or runs */
     struct cb_tensor *chain_scale, *chain_add; /* of the test's epilogue: [C] and like y */

@@ -1,4 +1,4 @@
-/* plugin.c: `cambium plugin new|build ...`: a layer of one's own. Finds the subcommand; each is a file of its own. */
+/* plugin.c: `cambium plugin new|build|check ...`: a layer of one's own. Finds the subcommand; each is a file of its own. */
 #include "cli/plugin.h"
 
 #include <string.h>
@@ -12,11 +12,13 @@ static const struct subcommand {
 } subcommands[] = {
     {"new", cb_cli_plugin_new},
     {"build", cb_cli_plugin_build},
+    {"check", cb_cli_plugin_check},
 };
 
 static const struct cb_flag flags[] = {
     {"--pointwise", NULL, "new: a function of each element, which is fused into the layer above"},
     {"--install", NULL, "build: into your plugin folder, where every task finds it"},
+    {"--races", NULL, "check: under the simulator oclgrind, for races and accesses outside a buffer"},
     {NULL, NULL, NULL},
 };
 
@@ -52,12 +54,13 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_plugin = {
     .name = "plugin",
-    .usage = "plugin new NAME | build [FOLDER|FILE.c...]",
-    .summary = "a layer of your own: writes it, builds it",
+    .usage = "plugin new NAME | build [FOLDER|FILE.c...] | check NAME|FOLDER|FILE.so",
+    .summary = "a layer of your own: writes it, builds it, checks it",
     .help = "  cambium plugin new swoosh --pointwise   writes swoosh.c and swoosh.cl: a function of each element\n"
             "  cambium plugin new my_pool              likewise: a layer with kernels, a param and a reduction\n"
             "  cambium plugin build                    compiles the layers of this folder, kernels and all\n"
             "  cambium plugin build swoosh.c --install and puts swoosh.so into your plugin folder\n"
+            "  cambium plugin check swoosh             gradients, variants, memory: which property it lacks, where, how far off\n"
             "\nThe C compiler is `cc`, or what CC names; CFLAGS are added. docs/plugin-abi.md has all of it.\n",
     .flags = flags,
     .run = run,
