@@ -384,6 +384,7 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
                                          : op->kind == CB_OP_AFFINE ? CB_BOP_AFFINE
                                                                     : CB_BOP_POINTWISE,
                                  .step = step, .op = op};
+            bop.unread = contributions[op->out] == 0 ? 1u : 0u;
             bop.dx_accumulate = contribute(plan, contributions, op->in, &bop.wants[0]);
             bop.in_place = bop.wants[0] && bop.dx_accumulate == 0;
             if (op->kind == CB_OP_SUM && contribute(plan, contributions, op->other, &bop.wants[1])) {
@@ -395,6 +396,9 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
             continue;
         }
         struct cb_bop bop = {.kind = CB_BOP_LAYER, .step = step};
+        for (uint32_t k = 0; k < node->y_count && (node->type->layer.flags & CB_LAYER_LOSS) == 0; k++) {
+            bop.unread |= contributions[node->y[k]] == 0 ? UINT64_C(1) << k : 0;
+        }
         for (uint32_t k = 0; k < node->x_count; k++) {
             if (contribute(plan, contributions, node->x[k], &bop.wants[k])) {
                 bop.dx_accumulate |= 1u << k;

@@ -250,6 +250,20 @@ static enum cb_status backward_layer(struct cb_plan *plan, struct cb_bop *bop, c
     return CB_OK;
 }
 
+/* Outputs that no gradient comes to, such as a part that nobody reads: theirs is zero. */
+static enum cb_status clear_unread(struct cb_plan *plan, const struct cb_bop *bop, struct cb_diag *diag)
+{
+    const struct cb_node *node = &plan->net->nodes[bop->step->node];
+    for (uint32_t k = 0; k < 64 && bop->unread >> k != 0; k++) {
+        const uint32_t wire = bop->kind == CB_BOP_LAYER ? node->y[k] : bop->op->out;
+        const struct cb_tensor *dy = &plan->gradients[wire];
+        if ((bop->unread >> k & 1u) != 0) {
+            CB_TRY(cb_buffer_fill(plan->device, dy->buffer, 0, (uint64_t)cb_tensor_count(dy) * sizeof(float), 0, diag));
+        }
+    }
+    return CB_OK;
+}
+
 static enum cb_status backward_op(struct cb_plan *plan, struct cb_bop *bop, struct cb_diag *diag)
 {
     const struct cb_op *op = bop->op;
@@ -307,6 +321,7 @@ enum cb_status cb_plan_backward(struct cb_plan *plan, const struct cb_plan_run *
 {
     for (uint32_t i = 0; i < plan->bop_count; i++) {
         struct cb_bop *bop = &plan->bops[i];
+        CB_TRY(clear_unread(plan, bop, diag));
         CB_TRY(bop->kind == CB_BOP_LAYER ? backward_layer(plan, bop, run, diag) : backward_op(plan, bop, diag));
     }
     return CB_OK;

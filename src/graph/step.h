@@ -64,6 +64,7 @@ struct cb_bop {
     uint32_t dw_accumulate; /* LAYER: bit k: a part before this one wrote the gradient of param k (shared) */
     bool wants[64];  /* LAYER: per input; SUM: [0] the chain, [1] the other */
     bool in_place;   /* the chain's gradient is the same memory before and after */
+    uint64_t unread; /* LAYER: bit k: nothing gives output k a gradient; others: bit 0: nothing gives the chain's end one */
 };
 
 struct cb_plan {
