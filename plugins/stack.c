@@ -92,7 +92,7 @@ CB_PLUGIN({
     .defaults = &defaults,
     .options_size = sizeof(struct options),
     .min_inputs = 1,
-    .max_inputs = 64,
+    .max_inputs = 32,
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = stack_infer,

@@ -340,7 +340,7 @@ struct cb_layer {
     struct cb_array options; /* of struct cb_option */
     const void *defaults;    /* one const struct */
     uint32_t options_size;
-    uint32_t min_inputs, max_inputs;
+    uint32_t min_inputs, max_inputs; /* at most 32: dx_accumulate has a bit for each */
     uint32_t output_count; /* 0 means 1 */
     uint32_t dx_needs, dw_needs; /* CB_NEEDS_* */
     uint32_t inplace;      /* bit i: the output may share memory with x[i] (elementwise, forward) */

@@ -153,7 +153,7 @@ const char *cb__layer_fault(const struct cb_layer *l)
     if (l->pointwise == NULL && l->infer == NULL) {
         return "has neither `infer` nor a pointwise function";
     }
-    if (l->max_inputs < l->min_inputs || l->max_inputs > 64 || l->output_count > 64) {
+    if (l->max_inputs < l->min_inputs || l->max_inputs > 32 || l->output_count > 64) {
         return "has an impossible number of inputs or outputs";
     }
     if (!cb__table_is_sound(&l->trials, sizeof(const char *))) {
