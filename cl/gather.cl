@@ -2,8 +2,8 @@
  * work-item makes up to 16 channels of one place. */
 
 /* An index that x does not have gives NaN and reads nothing. Work-items: (C / 16 rounded up, N M). */
-__kernel void gather_forward(__global float *y, __global const float *x, __global const int *indices, long places, int M,
-                             int T, int C)
+__kernel void gather_forward(__global float *y, __global const float *x, __global const int *indices, long places,
+                             int M, int T, int C)
 {
     const int begin = get_global_id(0) * 16;
     const long place = get_global_id(1);
@@ -18,7 +18,8 @@ __kernel void gather_forward(__global float *y, __global const float *x, __globa
     }
 }
 
-/* dx[n,t,c] = sum over m with indices[n,m] = t of dy[n,m,c], in the order of m. Work-items: (C / 16 rounded up, N T). */
+/* dx[n,t,c] = sum over m with indices[n,m] = t of dy[n,m,c], in the order of m. Work-items: (C / 16 rounded up,
+ * N T). */
 __kernel void gather_dx(__global float *dx, __global const float *dy, __global const int *indices, long rows, int M,
                         int T, int C, int accumulate)
 {

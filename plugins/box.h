@@ -135,7 +135,7 @@ static inline enum cb_status box_gradient(struct cb_instance *in, const struct b
     return box_copy(in, in->dx[0], in->dy[0], &back, accumulate, tile);
 }
 
-/* [check] An axis behind N, counted from 0 (which is N) or back from -1; `rank` is that of the tensor it is an axis of. */
+/* [check] An axis behind N, counted from 0 (which is N) or back from -1, of a tensor of that rank. */
 static inline enum cb_status box_axis(struct cb_instance *in, const char *option, int64_t axis, uint32_t rank,
                                       uint32_t *out_axis)
 {

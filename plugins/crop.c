@@ -49,7 +49,8 @@ static enum cb_status crop_infer(struct cb_instance *in)
     }
     const struct window w = window_of(o, x);
     if (w.height > x->dims[1] || w.width > x->dims[2]) {
-        return host->fail(in->core, CB_MISMATCH, "size", "a window of %lld x %lld is larger than the input of %lld x %lld",
+        return host->fail(in->core, CB_MISMATCH, "size",
+                          "a window of %lld x %lld is larger than the input of %lld x %lld",
                           (long long)w.height, (long long)w.width, (long long)x->dims[1], (long long)x->dims[2]);
     }
     if (w.top + w.height > x->dims[1] || w.left + w.width > x->dims[2]) {

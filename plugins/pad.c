@@ -65,7 +65,8 @@ static enum cb_status pad_infer(struct cb_instance *in)
     const struct sizes s = sizes_of(o, x);
     if (o->mode == REFLECT && (s.top >= s.h || s.bottom >= s.h || s.left >= s.w || s.right >= s.w)) {
         return host->fail(in->core, CB_MISMATCH, "padding",
-                          "`padding` must be smaller than the input to be mirrored from it, which has %lld x %lld places",
+                          "`padding` must be smaller than the input to be mirrored from it, which has %lld x %lld "
+                          "places",
                           (long long)s.h, (long long)s.w);
     }
     return x->rank == 3 ? host->output(in->core, 0, CB_F32, 3, (const int64_t[]){s.n, s.oh, s.c})

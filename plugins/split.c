@@ -44,8 +44,9 @@ static enum cb_status check_sizes(struct cb_instance *in, int64_t places)
         sum += ((const int64_t *)o->sizes.items)[i];
     }
     if (o->sizes.count > 0 && sum != places) {
-        return in->host->fail(in->core, CB_MISMATCH, "sizes", "the `sizes` add up to %lld, but the axis has %lld places",
-                              (long long)sum, (long long)places);
+        return in->host->fail(in->core, CB_MISMATCH, "sizes",
+                              "the `sizes` add up to %lld, but the axis has %lld places", (long long)sum,
+                              (long long)places);
     }
     if (o->parts > 0 && places % o->parts != 0) {
         return in->host->fail(in->core, CB_MISMATCH, "parts", "%lld places can't be divided into %lld equal `parts`",

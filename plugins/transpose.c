@@ -65,8 +65,8 @@ static enum cb_status run_backward(struct cb_instance *in, bool tile)
 BOX_VARIANTS(run_forward, run_backward);
 
 static const char *const trials[] = {
-    "[{conv2d: {filters: 35, kernel: 1}}, {transpose: {permutation: [3, 1, 2]}}, {transpose: {permutation: [1, 3, 2]}}, "
-    "flatten]",
+    "[{conv2d: {filters: 35, kernel: 1}}, {transpose: {permutation: [3, 1, 2]}}, "
+    "{transpose: {permutation: [1, 3, 2]}}, flatten]",
 };
 
 CB_PLUGIN({

@@ -20,8 +20,8 @@ static const struct options defaults = {.factor = CB_LIST_EMPTY, .size = CB_LIST
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"scale_factor", "by which height and width grow: [vertical, horizontal], or one number; or give `size`", CB_OPT_INTS,
-     AT(factor), 1, 1 << 10, NULL, 0, 2},
+    {"scale_factor", "by which height and width grow: [vertical, horizontal], or one number; or give `size`",
+     CB_OPT_INTS, AT(factor), 1, 1 << 10, NULL, 0, 2},
     {"size", "height and width of the output, or one number for both", CB_OPT_INTS, AT(size), 1, 1 << 15, NULL, 0, 2},
     {"mode", "the nearest place, or the four around weighted by nearness", CB_OPT_CHOICE, AT(mode), 0, 0, mode_words, 0,
      0},
@@ -125,7 +125,7 @@ CB_PLUGIN({
     .struct_size = sizeof(struct cb_layer),
     .name = "upsample",
     .summary = "pictures at another height and width, by the nearest place or bilinear",
-    .formula = "y[n,i,j,c] = x at (i H / OH, j W / OW), the nearest place below or the four around weighted by nearness",
+    .formula = "y[n,i,j,c] = x at (i H / OH, j W / OW), the place before it or the four around weighted by nearness",
     .example = "- upsample: {scale_factor: 2, mode: bilinear}",
     .options = CB_ARRAY(options),
     .defaults = &defaults,

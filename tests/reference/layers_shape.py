@@ -134,7 +134,8 @@ def transpose():
     f.case("one axis", [Gen(2, 3, seed=6)], fn(1), options={"permutation": 1})
     f.case("one value", [Gen(1, 1, 1, seed=6)], fn(2, 1), options={"permutation": [2, 1]})
     f.case("large", [Gen(2, 60, 60, 13, seed=7)], options={"permutation": [3, 1, 2]})
-    f.error("one twice", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N once", options={"permutation": [1, 1]})
+    f.error("one twice", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N once",
+            options={"permutation": [1, 1]})
     f.error("too few", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N once", options={"permutation": [1]})
     f.error("too many", [Gen(2, 3, seed=1)], "each of the axes 1 to 1 behind N once", options={"permutation": [1, 2]})
     f.error("no such axis", [Gen(2, 3, 4, seed=1)], "each of the axes 1 to 2 behind N", options={"permutation": [1, 3]})
@@ -151,7 +152,8 @@ def reshape():
     f.case("features to heads", [Gen(2, 3, 12, seed=2)], fn(3, 4, 3), options={"shape": [3, 4, 3]})
     f.case("flat", [Gen(3, 2, 5, seed=3)], fn(10), options={"shape": -1})
     f.case("one value", [Gen(1, 1, seed=4)], fn(1, 1, 1), options={"shape": [1, -1, 1]})
-    f.error("no fit", [Gen(2, 3, 5, seed=1)], "has 15 values, which don't make a shape of 14", options={"shape": [7, 2]})
+    f.error("no fit", [Gen(2, 3, 5, seed=1)], "has 15 values, which don't make a shape of 14",
+            options={"shape": [7, 2]})
     f.error("no whole number", [Gen(2, 3, 5, seed=1)], "don't make a shape of 4 times a whole number",
             options={"shape": [4, -1]})
     f.error("two open", [Gen(2, 3, 5, seed=1)], "only one size in `shape` may be -1", options={"shape": [-1, -1]})
