@@ -163,7 +163,10 @@ static enum cb_status read_options(struct cb_network *net, struct cb_node *node,
     }
     node->options = cb_arena_alloc(net->arena, layer->options_size > 0 ? layer->options_size : 1);
     char *what = cb_arena_printf(net->arena, "layer `%s`", layer->name);
-    if (node->options == NULL || what == NULL) {
+    if (map == NULL) {
+        map = cb_value_map(net->arena, &node->at); /* a bare word: an option that is missing is missing there */
+    }
+    if (node->options == NULL || what == NULL || map == NULL) {
         return cb_fail(diag, CB_MEMORY, &node->at, "out of memory");
     }
     return cb_options_read(net->arena, &layer->options, layer->defaults, layer->options_size, map, what, node->options,
