@@ -17,7 +17,7 @@ static enum cb_status host_fail(struct cb_core *core, enum cb_status status, con
     char text[1024];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof(text), fmt, args);
+    vsnprintf(text, sizeof(text), fmt != NULL ? fmt : "the plugin did not say what is wrong", args);
     va_end(args);
     const struct cb_node *node = core->node;
     const struct cb_place *at = &node->at;
@@ -25,7 +25,7 @@ static enum cb_status host_fail(struct cb_core *core, enum cb_status status, con
     if (value != NULL) {
         at = &value->at;
     }
-    return cb_fail(core->diag, status == CB_OK ? CB_INTERNAL : status, at->source != NULL ? at : NULL,
+    return cb_fail(core->diag, status == CB_OK ? CB_INVALID : status, at->source != NULL ? at : NULL,
                    "layer `%s` (%s): %s", node->name, node->type->layer.name, text);
 }
 
@@ -33,7 +33,7 @@ static enum cb_status host_fail(struct cb_core *core, enum cb_status status, con
 static bool dims_are_sound(uint32_t rank, const int64_t *dims)
 {
     int64_t count = 1;
-    if (rank > CB_MAX_RANK) {
+    if (rank > CB_MAX_RANK || dims == NULL) {
         return false;
     }
     for (uint32_t i = 0; i < rank; i++) {
@@ -50,13 +50,16 @@ static enum cb_status declare_tensor(struct cb_core *core, struct cb_declared *s
 {
     if (!dims_are_sound(rank, dims)) {
         struct cb_text text = {0};
-        for (uint32_t i = 0; i < rank && i < CB_MAX_RANK; i++) {
+        for (uint32_t i = 0; dims != NULL && i < rank && i < CB_MAX_RANK; i++) {
             cb_text_addf(&text, "%s%" PRId64, i > 0 ? ", " : "", dims[i]);
         }
         enum cb_status status = host_fail(core, CB_MISMATCH, NULL, "%s would have the shape [%s], which is impossible",
                                           what, text.data != NULL ? text.data : "");
         cb_text_free(&text);
         return status;
+    }
+    if (dtype > CB_U8) {
+        return host_fail(core, CB_INVALID, NULL, "%s would have the data type %u, which there is not", what, dtype);
     }
     slot->dtype = dtype;
     slot->rank = rank;
@@ -69,7 +72,10 @@ static enum cb_status host_output(struct cb_core *core, uint32_t index, uint32_t
                                   const int64_t *dims)
 {
     if (core->inference == NULL || index >= core->node->type->layer.output_count) {
-        return host_fail(core, CB_INTERNAL, NULL, "the plugin declares output %u, which it does not have", index);
+        return host_fail(core, CB_INVALID, NULL, "the plugin declares output %u, which it does not have", index);
+    }
+    if (core->inference->outputs[index].set) {
+        return host_fail(core, CB_INVALID, NULL, "the plugin declares output %u twice", index);
     }
     return declare_tensor(core, &core->inference->outputs[index], dtype, rank, dims, "its output");
 }
@@ -77,8 +83,13 @@ static enum cb_status host_output(struct cb_core *core, uint32_t index, uint32_t
 static enum cb_status add_decl(struct cb_core *core, struct cb_param_decl *table, uint32_t *count, uint32_t capacity,
                                const struct cb_param_decl *decl)
 {
-    if (core->inference == NULL || *count == capacity || decl->name == NULL) {
-        return host_fail(core, CB_INTERNAL, NULL, "the plugin declares too many params, or one without a name");
+    if (table == NULL || *count == capacity) {
+        return host_fail(core, CB_INVALID, NULL, "the plugin declares too many params, or declares them outside infer");
+    }
+    if (decl == NULL || decl->struct_size < offsetof(struct cb_param_decl, fan_out) + sizeof(decl->fan_out) ||
+        decl->name == NULL || decl->role > CB_PARAM_TABLE || decl->init > CB_INIT_NORMAL) {
+        return host_fail(core, CB_INVALID, NULL, "the plugin declares a param without struct_size or name, or of unknown "
+                         "role or initialiser");
     }
     struct cb_param_decl copy = {0};
     size_t bytes = decl->struct_size < sizeof(copy) ? decl->struct_size : sizeof(copy);
@@ -93,20 +104,22 @@ static enum cb_status add_decl(struct cb_core *core, struct cb_param_decl *table
 static enum cb_status host_param(struct cb_core *core, const struct cb_param_decl *decl)
 {
     struct cb_inference *i = core->inference;
-    return add_decl(core, i->params, &i->param_count, sizeof(i->params) / sizeof(i->params[0]), decl);
+    return i != NULL ? add_decl(core, i->params, &i->param_count, sizeof(i->params) / sizeof(i->params[0]), decl)
+                     : add_decl(core, NULL, NULL, 0, decl);
 }
 
 static enum cb_status host_state(struct cb_core *core, const struct cb_param_decl *decl)
 {
     struct cb_inference *i = core->inference;
-    return add_decl(core, i->states, &i->state_count, sizeof(i->states) / sizeof(i->states[0]), decl);
+    return i != NULL ? add_decl(core, i->states, &i->state_count, sizeof(i->states) / sizeof(i->states[0]), decl)
+                     : add_decl(core, NULL, NULL, 0, decl);
 }
 
 static enum cb_status host_saved(struct cb_core *core, uint32_t dtype, uint32_t rank, const int64_t *dims)
 {
     struct cb_inference *i = core->inference;
     if (i == NULL || i->saved_count == sizeof(i->saved) / sizeof(i->saved[0])) {
-        return host_fail(core, CB_INTERNAL, NULL, "the plugin keeps too many tensors");
+        return host_fail(core, CB_INVALID, NULL, "the plugin keeps too many tensors, or outside infer");
     }
     return declare_tensor(core, &i->saved[i->saved_count++], dtype, rank, dims, "a kept tensor");
 }
@@ -166,7 +179,7 @@ static enum cb_status count_outputs(struct cb_core *core, struct cb_inference *o
     }
     for (uint32_t i = 0; i < out->output_count; i++) {
         if (!out->outputs[i].set) {
-            return host_fail(core, CB_INTERNAL, NULL, "the plugin did not declare output %u", i);
+            return host_fail(core, CB_INVALID, NULL, "the plugin did not declare output %u", i);
         }
     }
     return CB_OK;
@@ -194,7 +207,9 @@ enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_n
     }
     if (status != CB_OK) {
         if (diag != NULL && cb_diag_count(diag, CB_ERROR) == errors) {
-            return host_fail(&core, status, NULL, "the plugin refused without saying why");
+            /* What it returned may be no status at all. */
+            return host_fail(&core, status == CB_MISMATCH || status == CB_UNSUPPORTED ? status : CB_INVALID, NULL,
+                             "the plugin refused without saying why");
         }
         if (status == CB_MISMATCH) {
             note_inputs(net, node, x, diag);

@@ -322,10 +322,7 @@ static enum cb_status prepare_step(struct cb_plan *plan, struct cb_step *step, s
     for (uint32_t pass = 0; pass < CB_PASS_COUNT; pass++) {
         const struct cb_variant *variant = step->passes[pass].variant;
         if (variant != NULL && variant->prepare != NULL) {
-            cb__step_enter(step, pass, diag);
-            enum cb_status status = variant->prepare(&step->in);
-            cb__step_leave(step, pass);
-            CB_TRY(status);
+            CB_TRY(cb__step_call(step, pass, variant->prepare, diag));
         }
     }
     return CB_OK;

@@ -4,6 +4,10 @@
 
 #include "graph/step.h"
 
+#define MAX_SCRATCH (INT64_C(1) << 40) /* elements */
+/* A gemm of the first version. */
+#define GEMM_BYTES (offsetof(struct cb_gemm, y_offset) + sizeof(int64_t))
+
 void cb__step_enter(struct cb_step *step, uint32_t pass, struct cb_diag *diag)
 {
     struct cb_step_pass *p = &step->passes[pass];
@@ -26,13 +30,22 @@ void cb__step_leave(struct cb_step *step, uint32_t pass)
     step->core.pass = NULL;
 }
 
-static enum cb_status run_pass(struct cb_step *step, uint32_t pass, struct cb_diag *diag)
+enum cb_status cb__step_call(struct cb_step *step, uint32_t pass, enum cb_status (*function)(struct cb_instance *in),
+                             struct cb_diag *diag)
 {
-    const struct cb_variant *variant = step->passes[pass].variant;
+    const size_t errors = diag != NULL ? cb_diag_count(diag, CB_ERROR) : 0;
     cb__step_enter(step, pass, diag);
-    enum cb_status status = variant->run(&step->in);
+    enum cb_status status = function(&step->in);
+    if (status != CB_OK && diag != NULL && cb_diag_count(diag, CB_ERROR) == errors) {
+        status = cb__host.fail(&step->core, CB_INVALID, NULL, "the plugin fails without saying why");
+    }
     cb__step_leave(step, pass);
     return status;
+}
+
+static enum cb_status run_pass(struct cb_step *step, uint32_t pass, struct cb_diag *diag)
+{
+    return cb__step_call(step, pass, step->passes[pass].variant->run, diag);
 }
 
 /* ---- derived params --------------------------------------------------------------------------------------------------- */
@@ -141,10 +154,7 @@ enum cb_status cb__plan_refresh(struct cb_plan *plan, struct cb_diag *diag)
                 (plan->version != 0 && fixed && step->folded == NULL)) {
                 continue;
             }
-            cb__step_enter(step, pass, diag);
-            enum cb_status status = variant->derive(&step->in);
-            cb__step_leave(step, pass);
-            CB_TRY(status);
+            CB_TRY(cb__step_call(step, pass, variant->derive, diag));
         }
     }
     plan->version = plan->store->version;
@@ -329,20 +339,33 @@ enum cb_status cb_plan_backward(struct cb_plan *plan, const struct cb_plan_run *
 
 /* ---- what plugins call ------------------------------------------------------------------------------------------------ */
 
+/* The device's messages know no layers. */
+static enum cb_status name_layer(const struct cb_core *core, enum cb_status status)
+{
+    if (status != CB_OK && core->diag != NULL) {
+        const struct cb_node *node = core->node;
+        cb_note(core->diag, node->at.source != NULL ? &node->at : NULL, "layer `%s` (%s) asked for it", node->name,
+                node->type->layer.name);
+    }
+    return status;
+}
+
 enum cb_status cb__host_kernel(struct cb_core *core, const char *source, const char *entry, const char *defines)
 {
     struct cb_step_pass *p = core->pass;
     const struct cb_layer_type *type = core->node->type;
-    if (p == NULL || p->kernel_count == CB_MAX_PASS_TENSORS) {
-        return cb__host.fail(core, CB_INTERNAL, NULL, "the plugin asks for a kernel outside prepare, or for too many");
+    if (p == NULL || p->kernel_count == CB_MAX_PASS_TENSORS || entry == NULL) {
+        return cb__host.fail(core, CB_INVALID, NULL, "the plugin asks for a kernel outside prepare, for too many, or for "
+                             "one without a name");
     }
     const char *name = source != NULL ? source : type->layer.name;
     char *path = cb_kernel_path(core->arena, name, type->folder);
     if (path == NULL) {
         return cb__host.fail(core, CB_NOT_FOUND, NULL, "its kernel file `%s.cl` is missing", name);
     }
-    CB_TRY(cb_kernel_get(core->device, p->takes_chain ? core->step->chain_header : NULL, path, defines, entry,
-                         &p->kernels[p->kernel_count], core->diag));
+    enum cb_status status = cb_kernel_get(core->device, p->takes_chain ? core->step->chain_header : NULL, path, defines,
+                                          entry, &p->kernels[p->kernel_count], core->diag);
+    CB_TRY(status == CB_NOT_FOUND ? name_layer(core, status) : status);
     p->kernel_count++;
     core->step->in.kernel_count = p->kernel_count;
     return CB_OK;
@@ -351,65 +374,94 @@ enum cb_status cb__host_kernel(struct cb_core *core, const char *source, const c
 static enum cb_status add_scratch(struct cb_core *core, uint32_t dtype, int64_t count, struct cb_tensor **list,
                                   uint32_t *list_count)
 {
+    if (count < 1 || count > MAX_SCRATCH || dtype > CB_U8 || *list_count == CB_MAX_PASS_TENSORS) {
+        return cb__host.fail(core, CB_INVALID, NULL, "the plugin asks for impossible scratch memory");
+    }
     struct cb_tensor *tensor = CB_NEW(core->arena, struct cb_tensor);
-    if (core->pass == NULL || count < 1 || *list_count == CB_MAX_PASS_TENSORS || tensor == NULL) {
-        return cb__host.fail(core, CB_INTERNAL, NULL, "the plugin asks for impossible scratch memory");
+    if (tensor == NULL) {
+        return cb__host.fail(core, CB_MEMORY, NULL, "out of memory");
     }
     *tensor = (struct cb_tensor){.struct_size = sizeof(*tensor), .dtype = dtype, .rank = 1, .dims = {count}};
     list[(*list_count)++] = tensor;
     return CB_OK;
 }
 
+static enum cb_status fail_outside(struct cb_core *core, const char *what, const char *where)
+{
+    return cb__host.fail(core, CB_INVALID, NULL, "the plugin calls `%s` outside %s, or with NULL", what, where);
+}
+
 enum cb_status cb__host_workspace(struct cb_core *core, uint32_t dtype, int64_t count)
 {
-    return add_scratch(core, dtype, count, core->pass->workspace, &core->pass->workspace_count);
+    return core->pass != NULL ? add_scratch(core, dtype, count, core->pass->workspace, &core->pass->workspace_count)
+                              : fail_outside(core, "workspace", "prepare");
 }
 
 enum cb_status cb__host_derived(struct cb_core *core, uint32_t dtype, int64_t count)
 {
-    return add_scratch(core, dtype, count, core->pass->derived, &core->pass->derived_count);
+    return core->pass != NULL ? add_scratch(core, dtype, count, core->pass->derived, &core->pass->derived_count)
+                              : fail_outside(core, "derived", "prepare");
 }
 
 enum cb_status cb__host_launch(struct cb_core *core, struct cb_kernel *kernel, const struct cb_grid *grid,
                                const struct cb_arg *args, uint32_t arg_count)
 {
+    if (core->device == NULL || kernel == NULL || grid == NULL || (args == NULL && arg_count > 0)) {
+        return fail_outside(core, "launch", "run");
+    }
     if (core->pass != NULL && core->pass->takes_chain && cb_kernel_arg_count(kernel) > arg_count) {
         struct cb_arg all[128];
         if (arg_count > 64) {
-            return cb__host.fail(core, CB_INTERNAL, NULL, "a kernel with more than 64 arguments");
+            return cb__host.fail(core, CB_INVALID, NULL, "a kernel with more than 64 arguments");
         }
         memcpy(all, args, arg_count * sizeof(*args));
         uint32_t count = arg_count + cb__step_chain_args(core->step, all + arg_count);
-        return cb_kernel_launch(core->device, kernel, grid, all, count, core->diag);
+        return name_layer(core, cb_kernel_launch(core->device, kernel, grid, all, count, core->diag));
     }
-    return cb_kernel_launch(core->device, kernel, grid, args, arg_count, core->diag);
+    return name_layer(core, cb_kernel_launch(core->device, kernel, grid, args, arg_count, core->diag));
 }
 
-enum cb_status cb__host_gemm(struct cb_core *core, const struct cb_gemm *gemm)
+static bool is_bound(const struct cb_tensor *tensor)
 {
-    if (core->pass != NULL && core->pass->takes_chain) {
-        struct cb_arg args[64];
-        uint32_t count = cb__step_chain_args(core->step, args);
-        return cb_device_gemm(core->device, gemm, core->step->chain_header, args, count, core->diag);
+    return tensor != NULL && tensor->buffer != NULL;
+}
+
+enum cb_status cb__host_gemm(struct cb_core *core, const struct cb_gemm *given)
+{
+    struct cb_gemm gemm = {0};
+    if (core->device == NULL || given == NULL || given->struct_size < GEMM_BYTES || !is_bound(given->a) ||
+        !is_bound(given->b) || !is_bound(given->y)) {
+        return fail_outside(core, "gemm", "run, without struct_size");
     }
-    return cb_device_gemm(core->device, gemm, NULL, NULL, 0, core->diag);
+    memcpy(&gemm, given, given->struct_size < sizeof(gemm) ? given->struct_size : sizeof(gemm));
+    struct cb_arg args[64];
+    bool takes_chain = core->pass != NULL && core->pass->takes_chain;
+    uint32_t count = takes_chain ? cb__step_chain_args(core->step, args) : 0;
+    return name_layer(core, cb_device_gemm(core->device, &gemm, takes_chain ? core->step->chain_header : NULL,
+                                           takes_chain ? args : NULL, count, core->diag));
 }
 
 enum cb_status cb__host_fill(struct cb_core *core, const struct cb_tensor *tensor, float value)
 {
     uint32_t pattern;
+    if (core->device == NULL || !is_bound(tensor)) {
+        return fail_outside(core, "fill", "run");
+    }
     memcpy(&pattern, &value, sizeof(pattern));
-    return cb_buffer_fill(core->device, tensor->buffer, 0, (uint64_t)cb_tensor_count(tensor) * sizeof(float), pattern,
-                          core->diag);
+    return name_layer(core, cb_buffer_fill(core->device, tensor->buffer, 0,
+                                           (uint64_t)cb_tensor_count(tensor) * sizeof(float), pattern, core->diag));
 }
 
 enum cb_status cb__host_copy(struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from)
 {
-    return cb_buffer_copy(core->device, to->buffer, 0, from->buffer, 0,
-                          (uint64_t)cb_tensor_count(from) * sizeof(float), core->diag);
+    if (core->device == NULL || !is_bound(to) || !is_bound(from)) {
+        return fail_outside(core, "copy", "run");
+    }
+    return name_layer(core, cb_buffer_copy(core->device, to->buffer, 0, from->buffer, 0,
+                                           (uint64_t)cb_tensor_count(from) * sizeof(float), core->diag));
 }
 
 const struct cb_device_facts *cb__host_device(struct cb_core *core)
 {
-    return cb_device_get_facts(core->device);
+    return core->device != NULL ? cb_device_get_facts(core->device) : NULL;
 }

@@ -113,6 +113,9 @@ enum cb_status cb__plan_own(struct cb_plan *plan, uint64_t bytes, struct cb_buff
 /* run.c: derived params and affine vectors after params changed. */
 enum cb_status cb__plan_refresh(struct cb_plan *plan, struct cb_diag *diag);
 /* Puts a pass of a step under its instance, so that the plugin sees its kernels and tensors. */
+/* Calls a function of a variant; one that fails without a word is named. */
+enum cb_status cb__step_call(struct cb_step *step, uint32_t pass, enum cb_status (*function)(struct cb_instance *in),
+                             struct cb_diag *diag);
 void cb__step_enter(struct cb_step *step, uint32_t pass, struct cb_diag *diag);
 void cb__step_leave(struct cb_step *step, uint32_t pass);
 
