@@ -1,14 +1,11 @@
 /* attention.cl: the plain kernels of attention, for any device. One work-item makes one query's output, or one key's
- * gradients; scores are made again wherever they are needed, none is stored.
+ * gradients; scores are made again wherever they are needed, none is stored. Sums run over s, or over (h, t), in order.
  *
- *   z[s] = scale q[n,t,h,:].k[n,s,g,:],  lse = log(sum over s of exp(z[s])),  y[n,t,h,:] = sum of exp(z[s] - lse) v[n,s,g,:]
+ *   z[s] = scale q[n,t,h,:].k[n,s,g,:],  lse = log(sum over s of exp(z[s])),
+ *   y[n,t,h,:] = sum over s of exp(z[s] - lse) v[n,s,g,:]
  *
- * q [N,T,H,D], k [N,S,G,D], v [N,S,G,E], y [N,T,H,E], lse and delta [N,H,T]; g = h / (H / G). Visible are the keys below
- * lengths[n] (NULL: all), with `causal` those up to t + S - T. Sums run over s, or over (h, t), in order. */
-#include "cambium.clh"
-
-#define SIZES                                                                                                          \
-    __global const int *lengths, int N, int T, int S, int H, int G, int D, int E, int causal, float scale
+ * q [N,T,H,D], k [N,S,G,D], v [N,S,G,E], y [N,T,H,E], lse and delta [N,H,T]; g = h / (H / G). */
+#include "attention.clh"
 
 static float attention_dot(__global const float *a, __global const float *b, int count)
 {
@@ -20,16 +17,9 @@ static float attention_dot(__global const float *a, __global const float *b, int
     return sum;
 }
 
-/* Keys 0 to this less one are seen by query t. */
-static int attention_visible(__global const int *lengths, int n, int t, int T, int S, int causal)
-{
-    const int real = lengths ? min(max(lengths[n], 0), S) : S;
-    return causal ? min(real, max(t + 1 + S - T, 0)) : real;
-}
-
 /* lse NULL: is not kept. Work-items: (T, H, N). */
-__kernel void attention_forward(__global float *y, __global float *lse, __global const float *q, __global const float *k,
-                                __global const float *v, SIZES)
+__kernel void attention_forward(__global float *y, __global float *lse, __global const float *q,
+                                __global const float *k, __global const float *v, SIZES)
 {
     const int t = get_global_id(0), h = get_global_id(1), n = get_global_id(2);
     if (t >= T || h >= H || n >= N) {
@@ -65,8 +55,8 @@ __kernel void attention_forward(__global float *y, __global float *lse, __global
 }
 
 /* delta[n,h,t] = dy.y of the row. Work-items: (N * T * H), in the order of y. */
-__kernel void attention_delta(__global float *delta, __global const float *dy, __global const float *y, long rows, int T,
-                              int H, int E)
+__kernel void attention_delta(__global float *delta, __global const float *dy, __global const float *y, long rows,
+                              int T, int H, int E)
 {
     const long row = get_global_id(0);
     if (row >= rows) {

@@ -21,13 +21,14 @@ static const struct options defaults = {.heads = 1};
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
     {"heads", "heads into which the channels of the queries are split", CB_OPT_INT, AT(heads), 1, 1 << 16, NULL, 0, 0},
-    {"key_value_heads", "heads of the keys and values, each shared by as many heads of queries; 0: as `heads`", CB_OPT_INT,
-     AT(key_value_heads), 0, 1 << 16, NULL, 0, 0},
-    {"causal", "whether a query sees no later keys (the last query sees all)", CB_OPT_BOOL, AT(causal), 0, 0, NULL, 0, 0},
+    {"key_value_heads", "heads of the keys and values, each shared by as many heads of queries; 0: as `heads`",
+     CB_OPT_INT, AT(key_value_heads), 0, 1 << 16, NULL, 0, 0},
+    {"causal", "whether a query sees no later keys (the last query sees all)", CB_OPT_BOOL, AT(causal), 0, 0, NULL, 0,
+     0},
     {"scale", "factor of the scores; 0: 1 / sqrt(channels of a head)", CB_OPT_REAL, AT(scale), 0, 1e6, NULL, 0, 0},
 };
 
-/* ---- sizes -------------------------------------------------------------------------------------------------------- */
+/* ---- sizes -------------------------------------------------------------------------------------------------- */
 
 /* N samples, T queries, S keys, H heads, G heads of keys and values, D channels of a key's head, E of a value's. */
 struct sizes {
@@ -71,8 +72,8 @@ static enum cb_status check_heads(struct cb_instance *in)
         if (channels % heads != 0) {
             return in->host->fail(in->core, CB_MISMATCH,
                                   i > 0 && o->key_value_heads > 0 ? "key_value_heads" : "heads",
-                                  "%lld channels of the %s cannot be split into %lld heads", (long long)channels, names[i],
-                                  (long long)heads);
+                                  "%lld channels of the %s cannot be split into %lld heads", (long long)channels,
+                                  names[i], (long long)heads);
         }
     }
     if (in->x[1]->dims[2] / s.g != s.d) {
@@ -103,7 +104,7 @@ static enum cb_status attention_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){s.n, s.t, s.h * s.e});
 }
 
-/* ---- plain: a query, or a key, per work-item, any device ------------------------------------------------------------ */
+/* ---- plain: a query, or a key, per work-item, any device ------------------------------------------------------ */
 
 static enum cb_status plain_forward_prepare(struct cb_instance *in)
 {
@@ -127,10 +128,10 @@ static enum cb_status plain_backward_prepare(struct cb_instance *in)
     return in->host->workspace(in->core, CB_F32, s.n * s.h * s.t);
 }
 
-static enum cb_status run_delta(struct cb_instance *in, const struct sizes *s)
+static enum cb_status run_delta(struct cb_instance *in, const struct sizes *s, uint32_t kernel, uint32_t workspace)
 {
     const int64_t rows = s->n * s->t * s->h;
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->dy[0]),
+    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->workspace[workspace]), CB_A_TENSOR(in->dy[0]),
                      CB_A_TENSOR(in->y[0]), CB_A_I64(rows), CB_A_I32(s->t), CB_A_I32(s->h), CB_A_I32(s->e));
 }
 
@@ -142,7 +143,7 @@ static enum cb_status run_delta(struct cb_instance *in, const struct sizes *s)
 static enum cb_status plain_backward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
-    CB_TRY(run_delta(in, &s));
+    CB_TRY(run_delta(in, &s, 0, 0));
     if (in->dx[0] != NULL) {
         CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.t, (uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->dx[0]),
                          BACKWARD_ARGS(in), SIZE_ARGS(in, s)));
@@ -154,9 +155,114 @@ static enum cb_status plain_backward_run(struct cb_instance *in)
     return CB_OK;
 }
 
+/* ---- tile: four rows against blocks of sixteen, on processors (cl/attention_tile.cl) --------------------------- */
+
+static bool tile_accepts(const struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    return s.d == s.e && s.d % 16 == 0 && s.d <= 128;
+}
+
+/* Kernels are compiled for the channels of a head, sixteen a piece: their sums stay in registers. */
+static enum cb_status tile_kernel(struct cb_instance *in, const char *entry)
+{
+    static const char *const defines[] = {"-DATTENTION_PIECES=1", "-DATTENTION_PIECES=2", "-DATTENTION_PIECES=3",
+                                          "-DATTENTION_PIECES=4", "-DATTENTION_PIECES=5", "-DATTENTION_PIECES=6",
+                                          "-DATTENTION_PIECES=7", "-DATTENTION_PIECES=8"};
+    return in->host->kernel(in->core, "attention_tile", entry, defines[sizes_of(in).d / 16 - 1]);
+}
+
+/* Numbers of a tensor [N,t,heads,D] turned to [N,heads,D,t rounded up to 16]. */
+static int64_t turned_count(const struct sizes *s, int64_t t, int64_t heads)
+{
+    return s->n * heads * s->d * ((t + 15) / 16 * 16);
+}
+
+/* Turns it into workspace `to`, by kernel 0. */
+static enum cb_status turn(struct cb_instance *in, uint32_t to, const struct cb_tensor *from, int64_t heads)
+{
+    const int64_t n = from->dims[0], t = from->dims[1];
+    return CB_LAUNCH(in, 0, CB_GRID_LOCAL((uint64_t)(t + 15) / 16, (uint64_t)heads, (uint64_t)n, 1, 1, 1),
+                     CB_A_TENSOR(in->workspace[to]), CB_A_TENSOR(from), CB_A_I32(n), CB_A_I32(t), CB_A_I32(heads));
+}
+
+static enum cb_status tile_forward_prepare(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    CB_TRY(tile_kernel(in, "attention_turn"));
+    CB_TRY(tile_kernel(in, "attention_forward_tile"));
+    return in->host->workspace(in->core, CB_F32, turned_count(&s, s.s, s.g));
+}
+
+static enum cb_status tile_forward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    CB_TRY(turn(in, 0, in->x[1], s.g));
+    return CB_LAUNCH(in, 1, CB_GRID_LOCAL((uint64_t)(s.t + 3) / 4, (uint64_t)s.h, (uint64_t)s.n, 1, 1, 1),
+                     CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(in->x[0]),
+                     CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->x[2]), SIZE_ARGS(in, s));
+}
+
+enum { TILE_TURN, TILE_DELTA, TILE_DQ, TILE_DKV };   /* kernels */
+enum { TURNED_K_OR_Q, TURNED_V_OR_DY, TILE_DELTAS }; /* workspace */
+
+static enum cb_status tile_backward_prepare(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    const int64_t keys = turned_count(&s, s.s, s.g), queries = turned_count(&s, s.t, s.h);
+    CB_TRY(tile_kernel(in, "attention_turn"));
+    CB_TRY(in->host->kernel(in->core, NULL, "attention_delta", NULL));
+    CB_TRY(tile_kernel(in, "attention_dq_tile"));
+    CB_TRY(tile_kernel(in, "attention_dkv_tile"));
+    CB_TRY(in->host->workspace(in->core, CB_F32, keys > queries ? keys : queries));
+    CB_TRY(in->host->workspace(in->core, CB_F32, keys > queries ? keys : queries));
+    return in->host->workspace(in->core, CB_F32, s.n * s.h * s.t);
+}
+
+#define KEPT_ARGS(in)                                                                                                  \
+    CB_A_TENSOR((in)->saved[0]), CB_A_TENSOR((in)->workspace[TILE_DELTAS]), CB_A_I32((in)->dx_accumulate)
+
+static enum cb_status tile_dq_run(struct cb_instance *in, const struct sizes *s)
+{
+    CB_TRY(turn(in, TURNED_K_OR_Q, in->x[1], s->g));
+    CB_TRY(turn(in, TURNED_V_OR_DY, in->x[2], s->g));
+    return CB_LAUNCH(in, TILE_DQ, CB_GRID_LOCAL((uint64_t)(s->t + 3) / 4, (uint64_t)s->h, (uint64_t)s->n, 1, 1, 1),
+                     CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]),
+                     CB_A_TENSOR(in->workspace[TURNED_K_OR_Q]), CB_A_TENSOR(in->workspace[TURNED_V_OR_DY]),
+                     CB_A_TENSOR(in->dy[0]), KEPT_ARGS(in), SIZE_ARGS(in, *s));
+}
+
+static enum cb_status tile_dkv_run(struct cb_instance *in, const struct sizes *s)
+{
+    CB_TRY(turn(in, TURNED_K_OR_Q, in->x[0], s->h));
+    CB_TRY(turn(in, TURNED_V_OR_DY, in->dy[0], s->h));
+    return CB_LAUNCH(in, TILE_DKV, CB_GRID_LOCAL((uint64_t)(s->s + 3) / 4, (uint64_t)s->g, (uint64_t)s->n, 1, 1, 1),
+                     CB_A_TENSOR(in->dx[1]), CB_A_TENSOR(in->dx[2]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]),
+                     CB_A_TENSOR(in->x[2]), CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->workspace[TURNED_K_OR_Q]),
+                     CB_A_TENSOR(in->workspace[TURNED_V_OR_DY]), KEPT_ARGS(in), SIZE_ARGS(in, *s));
+}
+
+static enum cb_status tile_backward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    CB_TRY(run_delta(in, &s, TILE_DELTA, TILE_DELTAS));
+    if (in->dx[0] != NULL) {
+        CB_TRY(tile_dq_run(in, &s));
+    }
+    return in->dx[1] != NULL || in->dx[2] != NULL ? tile_dkv_run(in, &s) : CB_OK;
+}
+
 static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, tile_accepts, tile_forward_prepare, NULL, tile_forward_run},
     {CB_PASS_FORWARD, 0, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, tile_accepts, tile_backward_prepare, NULL, tile_backward_run},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, plain_backward_prepare, NULL, plain_backward_run},
+};
+
+static const char *const trials[] = {
+    "[{conv2d: {filters: 32, kernel: 1}, name: p}, {reshape: {shape: [90, 32]}, name: q}, {conv2d: {filters: 16, "
+    "kernel: 1}, inputs: [p]}, {reshape: {shape: [90, 16]}, name: k}, {attention: {heads: 2, key_value_heads: 1, "
+    "causal: true}, inputs: [q, k, k]}, flatten]",
 };
 
 CB_PLUGIN({
@@ -172,5 +278,6 @@ CB_PLUGIN({
     .max_inputs = 3,
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = attention_infer,
 })

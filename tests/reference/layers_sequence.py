@@ -76,8 +76,24 @@ def attention():
             ("an empty sequence", (2, 3, 3, 1, 1, 2, 2), {}, [0, 2]),
             ("one of everything", (1, 1, 1, 1, 1, 1, 1), {}, None),
             ("a vector wide", (1, 5, 19, 2, 2, 16, 16), {"heads": 2, "causal": True}, None),
+            ("a vector wide, grouped, causal, lengths", (3, 5, 5, 2, 1, 16, 16),
+             {"heads": 2, "key_value_heads": 1, "causal": True}, [2, 5, 0]),
+            ("a vector wide, more queries than keys", (1, 9, 6, 1, 1, 16, 16), {"causal": True}, None),
     ):
         f.case(name, qkv(*sizes), fn(o, lengths), options=o, checks={"lengths": lengths} if lengths else None)
+    for size in (3, 16):  # NaN behind the length: plain and tile kernels look only at what is real
+        behind = qkv(2, 3, 5, 1, 1, size, size)
+        for x in behind[1:]:
+            values = x.tensor()
+            values[0, 2:] = values[1, 4:] = math.nan
+            behind[behind.index(x)] = Lit(values.reshape(-1).tolist(), x.shape, integer=False)
+
+        def one_by_one(x, p, s, lengths=(2, 4)):
+            parts = [F.scaled_dot_product_attention(x[0][n], x[1][n, :t], x[2][n, :t]) for n, t in enumerate(lengths)]
+            return [torch.stack(parts)]
+
+        f.case(f"nothing behind the length is looked at, {size} channels", behind, one_by_one,
+               checks={"lengths": [2, 4], "gradient_check": False})
     f.case("large scores", qkv(1, 4, 6, 1, 1, 4, 4, scale=5.0), fn({}), checks={"gradient_check": False},
            tolerance=5e-5)
     for name, sizes, o, lengths in (
