@@ -314,7 +314,9 @@ enum {
      * fixed features then has an exact solution, softmax regression or least squares, that the core may compute. */
     CB_LAYER_SOFTMAX_REGRESSION = 1u << 9,
     CB_LAYER_LEAST_SQUARES = 1u << 10,
-    CB_LAYER_EMBEDDING_LOSS = 1u << 11, /* a loss of features, not of predictions */
+    CB_LAYER_EMBEDDING_LOSS = 1u << 11, /* a loss of features, not of predictions: each f32 input has a gradient */
+    CB_LAYER_BATCH = 1u << 12, /* a row's result depends on the other rows of the batch, in inference too: a batch is never
+                                  computed in parts */
 };
 
 /* What backward reads besides dy; all else is freed after forward. */

@@ -73,7 +73,8 @@ static void check_rows_alone(struct checker *k, struct prepared *variant, const 
     struct cb_core *core = &k->core;
     const int64_t n = k->c->x[0].dims[0];
     const uint32_t flags = core->type->layer.flags;
-    if (n < 2 || ((flags & CB_LAYER_MODE_DEPENDENT) != 0 && (flags & CB_LAYER_RANDOM) == 0 && k->c->training)) {
+    const bool by_batch = (flags & CB_LAYER_MODE_DEPENDENT) != 0 && (flags & CB_LAYER_RANDOM) == 0 && k->c->training;
+    if (n < 2 || by_batch || (flags & CB_LAYER_BATCH) != 0) {
         return;
     }
     for (int64_t row = 0; row < n && row < 3; row++) {

@@ -44,7 +44,8 @@ void cb__checker_set_up(struct checker *k)
         k->states[i] = initial(k, c->states, &core->states[i], 80 + i, true);
     }
     const bool is_loss = (core->type->layer.flags & CB_LAYER_LOSS) != 0;
-    for (uint32_t i = 0; i < (is_loss ? 1 : core->in.x_count); i++) {
+    const bool has_targets = is_loss && (core->type->layer.flags & CB_LAYER_EMBEDDING_LOSS) == 0;
+    for (uint32_t i = 0; i < (has_targets ? 1 : core->in.x_count); i++) {
         k->dx_mask |= c->x[i].dtype == CB_F32 ? 1u << i : 0;
     }
     k->dy = cb__array_make(core->arena, CB_F32, core->dy[0]->rank, core->dy[0]->dims);

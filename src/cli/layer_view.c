@@ -110,7 +110,12 @@ const char *const *cb__layer_notes(const struct cb_layer *l, const char *out[16]
     if ((l->flags & CB_LAYER_FITTED) != 0) {
         out[n++] = "Its state is fitted to the training data before training.";
     }
-    if ((l->flags & CB_LAYER_LOSS) != 0) {
+    if ((l->flags & CB_LAYER_BATCH) != 0) {
+        out[n++] = "A row's result depends on the other rows of the batch, which is never computed in parts.";
+    }
+    if ((l->flags & CB_LAYER_EMBEDDING_LOSS) != 0) {
+        out[n++] = "A loss of features: each input has a gradient; outputs the value of each sample and its weight.";
+    } else if ((l->flags & CB_LAYER_LOSS) != 0) {
         out[n++] = "A loss: inputs are scores and targets; outputs the value of each sample and its weight.";
     }
     out[n] = NULL;
