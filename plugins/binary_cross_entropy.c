@@ -5,8 +5,8 @@
  *     t = (1 - label_smoothing) targets + label_smoothing / 2
  *     l[n,k] = class_weights[k] (pos_weight[k] t log(1 + exp(-score)) + (1 - t) log(1 + exp(score)))
  *     y0[n] = mean over k of l[n,k]        y1[n] = 1
- * PyTorch's binary_cross_entropy_with_logits, Keras's label_smoothing. A target outside its range gives NaN, which stops
- * the run. */
+ * PyTorch's binary_cross_entropy_with_logits, Keras's label_smoothing. A target outside its range gives NaN, which
+ * stops the run. */
 #include "loss.h"
 
 struct options {

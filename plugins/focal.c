@@ -1,6 +1,7 @@
 /* focal: binary cross-entropy in which what is already right hardly counts, for rare classes (Lin et al. 2017).
  *
- *     scores [N,K]; targets t: [N,K] f32, each 0 to 1, or [N] i32: 1 for the class of that number, else 0 (-1: left out)
+ *     scores [N,K]; targets t: [N,K] f32, each 0 to 1, or [N] i32: 1 for the class of that number, else 0
+ *     (-1: left out)
  *     p = sigmoid(score);  q = p (1 - t) + (1 - p) t: how wrong it is;  a = alpha t + (1 - alpha) (1 - t)
  *     l[n,k] = a q^gamma (-t log(p) - (1 - t) log(1 - p))
  *     y0[n] = mean over k of l[n,k]        y1[n] = 1
@@ -24,7 +25,8 @@ static enum cb_status focal_check(struct cb_instance *in)
 {
     const struct options *o = in->options;
     if (o->alpha < 0.0 && o->alpha != -1.0) {
-        return in->host->fail(in->core, CB_INVALID, "alpha", "`alpha` must be 0 to 1, or -1 for none, not %g", o->alpha);
+        return in->host->fail(in->core, CB_INVALID, "alpha", "`alpha` must be 0 to 1, or -1 for none, not %g",
+                              o->alpha);
     }
     return CB_OK;
 }

@@ -1,5 +1,5 @@
-/* kl: how far a predicted distribution is from a target distribution (Kullback and Leibler 1951), as for distillation and
- * labels that several people disagree on. Scores are taken through log_softmax first.
+/* kl: how far a predicted distribution is from a target distribution (Kullback and Leibler 1951), as for distillation
+ * and labels that several people disagree on. Scores are taken through log_softmax first.
  *
  *     scores [N,K], targets f32 [N,K]: probabilities
  *     logp = scores - max - log(sum(exp(scores - max)))

@@ -120,6 +120,82 @@ def kl():
     f.write()
 
 
+# ---- of features -----------------------------------------------------------------------------------------------------
+
+
+def cosine_embedding():
+    f = File("cosine_embedding")
+
+    def run(margin):
+        def fn(x, p, s):
+            y = x[2].double() if len(x) > 2 else ones(x[0])
+            return [F.cosine_embedding_loss(x[0], x[1], y, margin, reduction="none"), ones(x[0])]
+        return fn
+
+    for margin in (0.0, 0.25, -0.5):
+        f.case(f"margin {margin}", [Gen(6, 5, seed=1), Gen(6, 5, seed=2), Lit([1, -1, -1, 1, -1, -1])],
+               run(margin),
+               options={"margin": margin})
+    f.case("no labels", [Gen(3, 37, seed=3), Gen(3, 37, seed=4)], run(0.0))
+    f.case("one number", [Gen(2, 1, seed=5), Gen(2, 1, seed=6), Lit([1, 1])], run(0.0),
+           checks={"gradient_check": False}, gradients=False)  # 0, but for rounding
+    f.case("zero vectors", [Lit([0.0, 0.0, 0.6, -0.8], [2, 2], integer=False),
+                            Lit([0.3, 0.4, 0.0, 0.0], [2, 2], integer=False), Lit([1, -1])], run(0.0),
+           checks={"gradient_check": False})
+    f.error("unlike widths", [Gen(2, 3, seed=1), Gen(2, 4, seed=1)],
+            "cosine_embedding needs two inputs [N,C] of one width")
+    f.error("real labels", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, seed=1)],
+            "cosine_embedding needs one label per pair as its third input: 1 (together) or -1")
+    f.write()
+
+
+def triplet():
+    f = File("triplet")
+
+    def run(o):
+        def fn(x, p, s):
+            return [F.triplet_margin_loss(*x, margin=o.get("margin", 1.0), p=o.get("p", 2.0), reduction="none"),
+                    ones(x[0])]
+        return fn
+
+    for name, shape, o in (("defaults", (4, 5), {}), ("a small margin", (6, 3), {"margin": 0.01}),
+                           ("absolute differences", (4, 5), {"p": 1.0}), ("cubes", (3, 7), {"p": 3.0, "margin": 0.5}),
+                           ("p between", (3, 7), {"p": 1.5}), ("many channels", (2, 37), {}), ("one", (1, 1), {})):
+        f.case(name, [Gen(*shape, seed=i) for i in (1, 2, 3)], run(o), options=o)
+    f.case("all the same", [Gen(2, 3, seed=1)] * 3, run({}), checks={"gradient_check": False})
+    f.error("unlike widths", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, 4, seed=1)],
+            "triplet needs an anchor, a positive and a negative [N,C] of one width")
+    f.write()
+
+
+def supervised_contrastive():
+    f = File("supervised_contrastive")
+
+    def run(temperature):
+        def fn(x, p, s):
+            z, labels, n = x[0], x[1], x[0].shape[0]
+            part = labels >= 0
+            others = part[None, :] & ~torch.eye(n, dtype=torch.bool)
+            own = others & (labels[:, None] == labels[None, :]) & part[:, None]
+            counts = own.any(1)
+            scores = z @ z.T / temperature
+            logp = scores - scores.masked_fill(~others, -math.inf).logsumexp(1, keepdim=True)
+            mean = torch.where(own, logp, 0.0).sum(1) / own.sum(1).clamp(min=1)
+            return [torch.where(counts, -mean, 0.0), counts.double()]
+        return fn
+
+    for name, shape, labels, o in (("three classes", (7, 5), [0, 1, 0, 2, 1, 0, 2], {}),
+                                   ("alone and left out", (6, 4), [0, -1, 1, 0, 2, -1], {"temperature": 0.5}),
+                                   ("all of a kind", (3, 37), [4, 4, 4], {"temperature": 1.0}),
+                                   ("a cold one", (4, 3), [0, 0, 1, 1], {"temperature": 0.02})):
+        f.case(name, [Gen(*shape, seed=len(labels)), Lit(labels)], run(o.get("temperature", 0.1)), options=o)
+    f.case("one sample", [Gen(1, 3, seed=1), Lit([0])], lambda x, p, s: [0.0 * x[0].sum(1), 0.0 * ones(x[0])])
+    f.error("real labels", [Gen(2, 3, seed=1), Gen(2, seed=1)],
+            "supervised_contrastive needs one class number per sample as its target")
+    f.error("rank 3", [Gen(2, 3, 4, seed=1), Lit([0, 1])], "supervised_contrastive needs features [N,C], not of rank 3")
+    f.write()
+
+
 # ---- random in training ----------------------------------------------------------------------------------------------
 
 SEED, STEP, IDS = 0x123456789ABCDEF, (3 << 32) + 1, [41, 7, 1000000]
@@ -182,4 +258,5 @@ def gaussian_noise():
     random_cases(File("gaussian_noise"), "stddev", [0.1, 3.0, 0.0], [(3, 13), (3, 2, 3, 5), (1, 1)], fn)
 
 
-LAYERS = [binary_cross_entropy, focal, l1, kl, drop_path, spatial_dropout, gaussian_noise]
+LAYERS = [binary_cross_entropy, focal, l1, kl, cosine_embedding, triplet, supervised_contrastive,
+          drop_path, spatial_dropout, gaussian_noise]

@@ -1,0 +1,83 @@
+/* triplet: an anchor is to be nearer to its positive than to its negative, by a margin (Schroff 2015).
+ *
+ *     anchor, positive, negative f32 [N,C]
+ *     d(a, b) = (sum over c of |a - b + 1e-6|^p)^(1/p)
+ *     y0[n] = max(0, d(anchor, positive) - d(anchor, negative) + margin)        y1[n] = 1
+ * PyTorch's triplet_margin_loss. Gradients go to all three.
+ * A task cannot name it, having one head: it is for programs that build their own network. */
+#include "loss.h"
+
+struct options {
+    double margin, p;
+};
+
+static const struct options defaults = {1.0, 2.0};
+
+static const struct cb_option options[] = {
+    {"margin", "how much nearer the positive has to be", CB_OPT_REAL, offsetof(struct options, margin), 0.0, 1e30},
+    {"p", "the norm of the distance: 2 is Euclid's, 1 the sum of absolute differences", CB_OPT_REAL,
+     offsetof(struct options, p), 1.0, 100.0},
+};
+
+static enum cb_status triplet_infer(struct cb_instance *in)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        if (in->x[i]->rank != 2 || in->x[i]->dims[1] != in->x[0]->dims[1] || in->x[i]->dtype != CB_F32) {
+            return in->host->fail(in->core, CB_MISMATCH, NULL,
+                                  "triplet needs an anchor, a positive and a negative [N,C] of one width");
+        }
+    }
+    return loss_outputs(in);
+}
+
+static enum cb_status prepare_forward(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "triplet_forward", NULL);
+}
+
+static enum cb_status run_forward(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t *d = in->x[0]->dims;
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_TENSOR(in->x[2]), CB_A_I64(d[0]),
+                     CB_A_I64(d[1]), CB_A_F32(o->margin), CB_A_F32(o->p));
+}
+
+static enum cb_status prepare_dx(struct cb_instance *in)
+{
+    return in->host->kernel(in->core, NULL, "triplet_dx", NULL);
+}
+
+static enum cb_status run_dx(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t *d = in->x[0]->dims;
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dx[1]),
+                     CB_A_TENSOR(in->dx[2]), CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]),
+                     CB_A_TENSOR(in->x[2]), CB_A_I64(d[0]), CB_A_I64(d[1]), CB_A_F32(o->margin), CB_A_F32(o->p),
+                     CB_A_I32(in->dx_accumulate));
+}
+
+static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
+    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+};
+
+CB_PLUGIN({
+    .struct_size = sizeof(struct cb_layer),
+    .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS,
+    .name = "triplet",
+    .summary = "a loss of three vectors: the anchor nearer to its positive than to its negative",
+    .formula = "loss = max(0, |anchor - positive|_p - |anchor - negative|_p + margin)",
+    .example = "loss: {triplet: {margin: 0.5}}",
+    .options = CB_ARRAY(options),
+    .defaults = &defaults,
+    .options_size = sizeof(struct options),
+    .min_inputs = 3,
+    .max_inputs = 3,
+    .output_count = 2,
+    .dx_needs = CB_NEEDS_X,
+    .variants = CB_ARRAY(variants),
+    .infer = triplet_infer,
+})
