@@ -70,7 +70,8 @@ static inline float formula_value(const struct cb_param *param, bool is_output_l
         return (float)(1.0 + 0.25 * u);
     }
     /* He's variance, 2 / fan_in; a hundredth of it in the last layer, so that no class is certain */
-    int64_t fan_in = param->count / param->decl.dims[param->decl.rank - 1];
+    int64_t outputs = param->decl.role == CB_PARAM_TABLE ? param->decl.dims[0] : param->decl.dims[param->decl.rank - 1];
+    int64_t fan_in = param->count / outputs;
     return (float)(sqrt((is_output_layer ? 0.06 : 6.0) / (double)fan_in) * u);
 }
 
@@ -92,6 +93,23 @@ static inline void formula_pictures(float *x, const char *name, int64_t n, int64
         int64_t channel = i % c, column = i / c % w, row = i / (c * w) % h, picture = i / (c * w * h);
         uint64_t index = (uint64_t)(((picture * c + channel) * h + row) * w + column);
         x[i] = (float)(2.0 * formula_uniform(key, index));
+    }
+}
+
+/* The same for an input of any other rank, in our order. */
+static inline void formula_values(float *x, const char *name, int64_t count)
+{
+    uint64_t key = formula_key("", name);
+    for (int64_t i = 0; i < count; i++) {
+        x[i] = (float)(2.0 * formula_uniform(key, (uint64_t)i));
+    }
+}
+
+static inline void formula_ids(int32_t *x, const char *name, const struct cb_tensor *shape, uint64_t below)
+{
+    uint64_t key = formula_key("", name);
+    for (int64_t i = 0; i < cb_tensor_count(shape); i++) {
+        x[i] = (int32_t)((formula_bits(key, (uint64_t)i) >> 40) % below);
     }
 }
 

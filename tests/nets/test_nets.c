@@ -24,6 +24,7 @@
 
 #define SLACK 1.5 /* of the estimate */
 #define STEPS 10
+#define MAX_INPUTS 4
 
 struct world {
     struct cb_arena *arena;
@@ -85,7 +86,9 @@ struct subject {
     int64_t batch, classes;
     uint32_t targets; /* wire */
     uint32_t losses;  /* wire */
-    float *pictures;
+    void *inputs[MAX_INPUTS]; /* what goes into net->inputs[i] */
+    uint64_t input_bytes[MAX_INPUTS];
+    uint32_t input_count;
     int32_t *labels;
 };
 
@@ -110,6 +113,31 @@ static void count_params(const struct subject *s)
     assert_int_equal(states, (int64_t)number(get(s->reference, "state_values")));
 }
 
+/* Inputs of integers hold numbers below `ids`; the name of all values is `pictures`, with the input's number behind it
+ * from the second on. */
+static void make_inputs(struct subject *s)
+{
+    const char *key = get(s->reference, "pictures")->text;
+    assert_true(s->net->input_count <= MAX_INPUTS);
+    for (uint32_t i = 0; i < s->net->input_count; i++) {
+        struct cb_tensor x = s->net->wires[s->net->inputs[i]].shape;
+        char name[64];
+        x.dims[0] = s->batch;
+        snprintf(name, sizeof(name), i > 0 ? "%s.%u" : "%s", key, i);
+        s->input_bytes[i] = (uint64_t)cb_tensor_count(&x) * sizeof(float);
+        s->inputs[i] = malloc(s->input_bytes[i]);
+        assert_non_null(s->inputs[i]);
+        if (x.dtype == CB_I32) {
+            formula_ids(s->inputs[i], name, &x, (uint64_t)number(get(s->reference, "ids")));
+        } else if (x.rank == 4) {
+            formula_pictures(s->inputs[i], name, x.dims[0], x.dims[1], x.dims[2], x.dims[3]);
+        } else {
+            formula_values(s->inputs[i], name, cb_tensor_count(&x));
+        }
+    }
+    s->input_count = s->net->input_count;
+}
+
 static void open_subject(struct subject *s, const char *name)
 {
     char path[1024];
@@ -121,16 +149,18 @@ static void open_subject(struct subject *s, const char *name)
         snprintf(path, sizeof(path), "%s/tests/nets/%s.yaml", CB_SOURCE_ROOT, name);
     }
     must(cb_yaml_read_file(world.arena, path, &file, world.diag));
-    const struct cb_value *size = get(reference, "size");
-    int64_t h = (int64_t)number_at(size, 0), w = (int64_t)number_at(size, 1);
+    const struct cb_value *size = cb_map_get(reference, "size"); /* of pictures */
+    int64_t pixels[2] = {0, 0};
+    for (size_t i = 0; size != NULL && i < 2; i++) {
+        pixels[i] = (int64_t)number_at(size, i);
+    }
     *s = (struct subject){.name = name, .reference = reference, .batch = (int64_t)number(get(reference, "batch"))};
     s->net = cb_network_create(world.registry, name);
     assert_non_null(s->net);
-    must(cb_network_read(s->net, file, (int64_t[]){h, w}, CB_SOURCE_ROOT "/configs/backbones", world.diag));
-    const struct cb_tensor *x = &s->net->wires[s->net->inputs[0]].shape;
+    must(cb_network_read(s->net, file, size != NULL ? pixels : NULL, CB_SOURCE_ROOT "/configs/backbones", world.diag));
     const struct cb_tensor *scores = &s->net->wires[s->net->backbone_output].shape;
-    assert_int_equal(x->rank, 4);
     assert_int_equal(scores->rank, 2);
+    make_inputs(s);
     s->classes = scores->dims[1];
 
     uint32_t node;
@@ -140,11 +170,8 @@ static void open_subject(struct subject *s, const char *name)
     s->losses = s->net->nodes[node].y[0];
     count_params(s);
 
-    s->pictures = malloc((size_t)(s->batch * h * w * x->dims[3]) * sizeof(float));
     s->labels = malloc((size_t)s->batch * sizeof(int32_t));
-    assert_non_null(s->pictures);
     assert_non_null(s->labels);
-    formula_pictures(s->pictures, get(reference, "pictures")->text, s->batch, h, w, x->dims[3]);
     for (int64_t n = 0; n < s->batch; n++) {
         s->labels[n] = (int32_t)number_at(get(reference, "labels"), (size_t)n);
     }
@@ -153,7 +180,9 @@ static void open_subject(struct subject *s, const char *name)
 static void close_subject(struct subject *s)
 {
     cb_network_destroy(s->net);
-    free(s->pictures);
+    for (uint32_t i = 0; i < s->input_count; i++) {
+        free(s->inputs[i]);
+    }
     free(s->labels);
 }
 
@@ -171,11 +200,13 @@ static struct cb_plan *make_plan(struct subject *s, struct cb_store *store, bool
     struct cb_plan_request request = {
         .training = training, .gradients = training, .batch = s->batch, .outputs = outputs, .output_count = 2};
     must(cb_plan_create(store, &request, &plan, world.diag));
-    const struct cb_tensor *x = cb_plan_tensor(plan, s->net->inputs[0]), *t = cb_plan_tensor(plan, s->targets);
-    assert_non_null(x);
+    for (uint32_t i = 0; i < s->input_count; i++) {
+        const struct cb_tensor *x = cb_plan_tensor(plan, s->net->inputs[i]);
+        assert_non_null(x);
+        must(cb_buffer_write(world.device, x->buffer, 0, s->inputs[i], s->input_bytes[i], world.diag));
+    }
+    const struct cb_tensor *t = cb_plan_tensor(plan, s->targets);
     assert_non_null(t);
-    uint64_t bytes = (uint64_t)(s->batch * x->dims[1] * x->dims[2] * x->dims[3]) * sizeof(float);
-    must(cb_buffer_write(world.device, x->buffer, 0, s->pictures, bytes, world.diag));
     must(cb_buffer_write(world.device, t->buffer, 0, s->labels, (uint64_t)s->batch * sizeof(int32_t), world.diag));
     return plan;
 }
@@ -394,8 +425,8 @@ static void test_network(void **state)
 
 int main(int argc, char **argv)
 {
-    static const char *const all[] = {"lenet",    "zoo",       "small_cnn",    "resnet18",           "resnet50",
-                                      "vgg16",    "mobilenet_v2", "efficientnet_lite0"};
+    static const char *const all[] = {"lenet", "zoo", "small_cnn", "unet", "densenet", "shufflenet", "convnext", "encoder",
+                                      "decoder", "resnet18", "resnet50", "vgg16", "mobilenet_v2", "efficientnet_lite0"};
     size_t count = argc > 1 ? (size_t)argc - 1 : sizeof(all) / sizeof(all[0]);
     struct CMUnitTest tests[64];
     world.arena = cb_arena_create();

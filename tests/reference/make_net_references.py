@@ -35,6 +35,8 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+import net_blocks
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETS = os.path.join(HERE, '..', 'nets')
 SUMS = 8
@@ -161,16 +163,17 @@ def vgg16_for_64_pixels():
     return net
 
 
-# name: how it is made, whose it is, size, channels, batch, rate of the ten steps, sets of pictures to choose from
+# name: how it is made, shapes of its inputs, batch, rate of the ten steps, sets of pictures to choose from
 REFERENCES = {
-    'lenet': (LeNet, 'torch', 28, 1, 4, 0.02, 1),
-    'zoo': (Zoo, 'torch', 33, 3, 4, 0.02, 6),
-    'small_cnn': (SmallCnn, 'torch', 28, 1, 4, 0.005, 1),
-    'resnet18': (torchvision.models.resnet18, 'torchvision', 64, 3, 4, 0.002, 24),
-    'resnet50': (torchvision.models.resnet50, 'torchvision', 64, 3, 4, 0.0003, 6),
-    'vgg16': (vgg16_for_64_pixels, 'torchvision', 64, 3, 2, 0.0002, 12),
-    'mobilenet_v2': (lambda: timm.create_model('mobilenetv2_100'), 'timm', 64, 3, 4, 0.0005, 12),
-    'efficientnet_lite0': (lambda: timm.create_model('tf_efficientnet_lite0'), 'timm', 64, 3, 4, 0.0005, 12),
+    'lenet': (LeNet, [(1, 28, 28)], 4, 0.02, 1),
+    'zoo': (Zoo, [(3, 33, 33)], 4, 0.02, 6),
+    'small_cnn': (SmallCnn, [(1, 28, 28)], 4, 0.005, 1),
+    'resnet18': (torchvision.models.resnet18, [(3, 64, 64)], 4, 0.002, 24),
+    'resnet50': (torchvision.models.resnet50, [(3, 64, 64)], 4, 0.0003, 6),
+    'vgg16': (vgg16_for_64_pixels, [(3, 64, 64)], 2, 0.0002, 12),
+    'mobilenet_v2': (lambda: timm.create_model('mobilenetv2_100'), [(3, 64, 64)], 4, 0.0005, 12),
+    'efficientnet_lite0': (lambda: timm.create_model('tf_efficientnet_lite0'), [(3, 64, 64)], 4, 0.0005, 12),
+    **net_blocks.REFERENCES,
 }
 # our network, whose names, how it is made, pixels, channels
 NAMES = [
@@ -201,14 +204,26 @@ def switch_dropout_off(net):
             m.p = 0.0
 
 
-def inputs(key, size, channels, batch):
-    x = 2.0 * uniform(key, batch * channels * size * size).reshape(batch, channels, size, size)
-    return torch.from_numpy(x.astype(numpy.float32))
+def inputs(key, shapes, batch, ids):
+    """A list: of each shape, which has no N, numbers for an input of the network; None in front: ids."""
+    tensors = []
+    for i, shape in enumerate(shapes):
+        name = '%s.%d' % (key, i) if i > 0 else key
+        count = batch * int(numpy.prod([d for d in shape if d is not None]))
+        if shape[0] is None:
+            x = ((scramble(name, 0, count) >> numpy.uint64(40)) % numpy.uint64(ids)).astype(numpy.int64)
+        else:
+            x = (2.0 * uniform(name, count)).astype(numpy.float32)
+        tensors.append(torch.from_numpy(x.reshape([batch] + [d for d in shape if d is not None])))
+    return tensors
+
+
+def double(x):
+    return [t.double() if t.is_floating_point() else t for t in x]
 
 
 def set_weights(net, variances):
     """Every value is a single-precision number. `variances`: batchnorm layer -> the variance that its input has about."""
-    norms = batchnorms(net)
     output = [n for n, _ in net.named_parameters()][-1].rpartition('.')[0]
     with torch.no_grad():
         for name, tensor in list(net.named_parameters()) + list(net.named_buffers()):
@@ -223,7 +238,7 @@ def set_weights(net, variances):
                 value = variance * (1.0 + 0.5 * u)
             elif leaf == 'bias':
                 value = 0.1 * u
-            elif layer in norms:
+            elif tensor.dim() == 1:
                 value = 1.0 + 0.25 * u
             else:  # He's variance, 2 / fan_in; a hundredth of it in the last layer, so that no class is certain
                 value = numpy.sqrt((0.06 if layer == output else 6.0) / (tensor.numel() // tensor.shape[0])) * u
@@ -245,7 +260,7 @@ def measure_variances(net, x):
     handles = [m.register_forward_pre_hook(hook(name)) for name, m in batchnorms(net).items()]
     net.eval()
     with torch.no_grad():
-        net(x)
+        net(*x)
     for handle in handles:
         handle.remove()
     return found
@@ -256,23 +271,23 @@ def kinked_inputs(net, x):
     handles = [m.register_forward_pre_hook(lambda m, a: found.append((isinstance(m, nn.ReLU6), a[0].double().clone())))
                for m in net.modules() if isinstance(m, (nn.ReLU, nn.ReLU6))]
     with torch.no_grad():
-        net(x)
+        net(*x)
     for handle in handles:
         handle.remove()
     return found
 
 
-def choose_pictures(net, single, size, channels, batch, candidates):
+def choose_pictures(net, single, shapes, batch, ids, candidates):
     """A gradient is discontinuous where a ReLU's input passes zero; a rounding error there is an error of 1e-3 and more.
     Of several pictures those are taken for which the fewest such inputs lie within four rounding errors of a kink."""
     best = None
     for candidate in range(candidates):
-        x = inputs('x%d' % candidate, size, channels, batch)
+        x = inputs('x%d' % candidate, shapes, batch, ids)
         near = 0
         for mode in (True, False):
             net.train(mode)
             single.train(mode)
-            for (six, exact), (_, rounded) in zip(kinked_inputs(net, x.double()), kinked_inputs(single, x)):
+            for (six, exact), (_, rounded) in zip(kinked_inputs(net, double(x)), kinked_inputs(single, x)):
                 error = 4.0 * (exact - rounded).square().mean().sqrt()
                 near += (exact.abs() < error).sum().item()
                 near += ((exact - 6.0).abs() < error).sum().item() if six else 0
@@ -296,7 +311,7 @@ def nudge(net, run):
 
 def gradients(net, x, labels):
     net.zero_grad()
-    scores = net(x)
+    scores = net(*x)
     loss = functional.cross_entropy(scores, labels)
     loss.backward()
     return scores.detach(), loss.item(), {our_name(n): p.grad.detach().clone() for n, p in net.named_parameters()}
@@ -306,7 +321,7 @@ def descend(net, x, labels, rate):
     losses = []
     net.train()
     for _ in range(STEPS):
-        loss = functional.cross_entropy(net(x), labels)
+        loss = functional.cross_entropy(net(*x), labels)
         net.zero_grad()
         loss.backward()
         with torch.no_grad():
@@ -315,16 +330,17 @@ def descend(net, x, labels, rate):
         losses.append(loss.item())
     net.eval()
     with torch.no_grad():
-        return losses, functional.cross_entropy(net(x), labels).item()
+        return losses, functional.cross_entropy(net(*x), labels).item()
 
 
 def reference(name):
-    make, _, size, channels, batch, rate, candidates = REFERENCES[name]
+    make, shapes, batch, rate, candidates = REFERENCES[name]
+    ids = getattr(make, 'ids', 0)
     net, single = make().double(), make()
     switch_dropout_off(net)
     switch_dropout_off(single)
     set_weights(net, {})
-    variances = measure_variances(net, inputs('x0', size, channels, batch).double())
+    variances = measure_variances(net, double(inputs('x0', shapes, batch, ids)))
 
     def reset(run=0):
         set_weights(net, variances)
@@ -332,15 +348,16 @@ def reference(name):
         nudge(single, run)
 
     reset()
-    key = choose_pictures(net, single, size, channels, batch, candidates)
-    x = inputs(key, size, channels, batch)
+    key = choose_pictures(net, single, shapes, batch, ids, candidates)
+    x = inputs(key, shapes, batch, ids)
     classes = list(net.parameters())[-1].numel()
     labels = torch.tensor([(7 * n + 3) % classes for n in range(batch)])
     states = [n for n, _ in net.named_buffers() if not n.endswith('num_batches_tracked')]
     result = {
         'network': name,
         'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),
-        'size': [size, size], 'batch': batch, 'pictures': key, 'labels': labels.tolist(), 'variances': variances,
+        **({'size': list(shapes[0][1:])} if len(shapes[0]) == 3 else {}), **({'ids': ids} if ids > 0 else {}),
+        'batch': batch, 'pictures': key, 'labels': labels.tolist(), 'variances': variances,
         'param_values': sum(p.numel() for p in net.parameters()),
         'state_values': sum(net.get_buffer(n).numel() for n in states),
     }
@@ -348,7 +365,7 @@ def reference(name):
         net.train(mode == 'training')
         single.train(mode == 'training')
         reset()
-        scores, loss, truth = gradients(net, x.double(), labels)
+        scores, loss, truth = gradients(net, double(x), labels)
         loss_error = scores_error = 0.0
         errors = dict.fromkeys(truth, 0.0)
         for run in range(ROUNDINGS):
@@ -364,7 +381,7 @@ def reference(name):
             'gradients': {p: [g.norm().item(), errors[p]] + random_sums(p, g) for p, g in truth.items()},
         }
     reset()
-    losses, after = descend(net, x.double(), labels, rate)
+    losses, after = descend(net, double(x), labels, rate)
     deviation, inference_deviation = numpy.zeros(STEPS), 0.0
     for run in range(DESCENTS):
         reset(run)
