@@ -23,6 +23,10 @@
 
 #include <cambium/status.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define CB_ABI 1u
 #define CB_MAX_RANK 8
 
@@ -79,6 +83,8 @@ struct cb_option {
     uint32_t flags;             /* CB_OPTION_* */
     uint32_t max_count;         /* of a list; 0: no bound */
 };
+/* The three fields of a descriptor that tell its options: CB_OPTIONS(options, defaults). */
+#define CB_OPTIONS(table, values) .options = CB_ARRAY(table), .defaults = &(values), .options_size = sizeof(values)
 
 /* ---- tensors, params ------------------------------------------------------------------------------------------- */
 
@@ -290,9 +296,12 @@ struct cb_variant {
     const char *name; /* "tile", "depthwise", "plain" */
     uint64_t needs;   /* CB_CAP_* */
     bool (*accepts)(const struct cb_instance *in);              /* [device] shapes (never N) and options; NULL: all */
-    enum cb_status (*prepare)(struct cb_instance *in);          /* [device] kernels, workspace, derived */
+    enum cb_status (*prepare)(struct cb_instance *in);          /* [device] more kernels, workspace, derived; may be NULL */
     enum cb_status (*derive)(struct cb_instance *in);           /* [run] makes in->derived from params; may be NULL */
     enum cb_status (*run)(struct cb_instance *in);              /* [run] */
+    /* Entries of the layer's own .cl, with a blank between them, that are compiled before prepare, if there is one:
+     * "my_pool_dx my_pool_dw" are in->kernels[0] and [1]. NULL: none. */
+    const char *kernels;
 };
 
 /* ---- a layer -------------------------------------------------------------------------------------------------- */
@@ -331,9 +340,10 @@ struct cb_pointwise {
     uint32_t struct_size;
     uint32_t df_reads; /* CB_NEEDS_X or CB_NEEDS_Y: which of the two NAME_df takes */
 };
+#define CB_POINTWISE(df_reads) (&(const struct cb_pointwise){sizeof(struct cb_pointwise), (df_reads)})
 
 struct cb_layer {
-    uint32_t struct_size;
+    uint32_t struct_size; /* 0: the stride of the array that it lies in */
     uint32_t flags;       /* CB_LAYER_* */
     const char *name;     /* the word in YAML; [a-z][a-z0-9_]* */
     const char *summary;  /* one line for `cambium layers` */
@@ -342,11 +352,11 @@ struct cb_layer {
     struct cb_array options; /* of struct cb_option */
     const void *defaults;    /* one const struct */
     uint32_t options_size;
-    uint32_t min_inputs, max_inputs; /* at most 32: dx_accumulate has a bit for each */
+    uint32_t min_inputs, max_inputs; /* both 0 mean one; at most 32: dx_accumulate has a bit for each */
     uint32_t output_count; /* 0 means 1 */
-    uint32_t dx_needs, dw_needs; /* CB_NEEDS_* */
+    uint32_t dx_needs, dw_needs; /* CB_NEEDS_*; of a pointwise layer: what its df_reads says */
     uint32_t inplace;      /* bit i: the output may share memory with x[i] (elementwise, forward) */
-    uint32_t inplace_grad; /* bit i: dx[i] may share memory with dy */
+    uint32_t inplace_grad; /* bit i: dx[i] may share memory with dy; a pointwise layer may do both */
     const struct cb_pointwise *pointwise; /* else NULL */
     struct cb_array variants;             /* of struct cb_variant; empty for pointwise and VIEW layers */
 
@@ -392,15 +402,21 @@ struct cb_plugin {
 #define CB_KERNEL_FILES {0, 0, 0}
 #endif
 
-/* The end of every plugin. */
+/* What the shared object exports; nothing else is looked for. */
+__attribute__((visibility("default"))) const struct cb_plugin *cb_plugin_entry(const struct cb_host *host);
+
+/* The end of every plugin: CB_PLUGIN({.name = ...}), or several layers in one, CB_PLUGIN({...}, {...}). */
 #define CB_PLUGIN(...)                                                                             \
-    __attribute__((visibility("default"))) const struct cb_plugin *cb_plugin_entry(const struct cb_host *host); \
+    static const struct cb_layer cb_plugin_layers[] = {__VA_ARGS__};                               \
     const struct cb_plugin *cb_plugin_entry(const struct cb_host *host)                            \
     {                                                                                              \
-        static const struct cb_layer layers[] = {__VA_ARGS__};                                     \
-        static const struct cb_plugin plugin = {sizeof(plugin), CB_ABI, CB_ARRAY(layers), CB_KERNEL_FILES}; \
+        static const struct cb_plugin plugin = {sizeof(plugin), CB_ABI, CB_ARRAY(cb_plugin_layers), CB_KERNEL_FILES}; \
         (void)host;                                                                                \
         return &plugin;                                                                            \
     }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

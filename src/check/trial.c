@@ -12,6 +12,7 @@
 #include "base/options.h"
 #include "base/text.h"
 #include "check/escape.h"
+#include "graph/descriptor.h"
 
 #define GUARD_BYTES 512
 
@@ -498,6 +499,10 @@ struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant
     p->variant = variant;
     p->chained = chained;
     enter(core, p, "preparing");
+    plugin_begins(core);
+    const enum cb_status compiled = cb__variant_kernels(&core->in, variant);
+    plugin_ends(core);
+    cb__trial_must(core, compiled, variant->name);
     if (variant->prepare != NULL) {
         cb__trial_must(core, call(core, variant->prepare), variant->name);
     }

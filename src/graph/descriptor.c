@@ -122,6 +122,21 @@ static const char *pointwise_fault(const struct cb_layer *l)
     return l->options.count > MAX_POINTWISE_OPTIONS ? "has a pointwise function with more than 16 options" : NULL;
 }
 
+/* Words of a length that a kernel's name may have. */
+static bool kernels_are_sound(const char *names)
+{
+    if (names == NULL) {
+        return true;
+    }
+    bool sound = text_is_sound(names);
+    while (sound && *(names += strspn(names, " ")) != '\0') {
+        const size_t length = strcspn(names, " ");
+        sound = length < CB__MAX_ENTRY;
+        names += length;
+    }
+    return sound;
+}
+
 static const char *variants_fault(const struct cb_layer *l)
 {
     bool has_forward = false;
@@ -129,11 +144,15 @@ static const char *variants_fault(const struct cb_layer *l)
         return "has a table of impossible size";
     }
     for (uint32_t i = 0; i < l->variants.count; i++) {
-        const struct cb_variant *v = cb__table_at(&l->variants, i);
-        if (v->name == NULL || v->run == NULL || v->pass > CB_PASS_FIT || !text_is_sound(v->name)) {
+        struct cb_variant v;
+        cb__copy_sized(&v, sizeof(v), cb__table_at(&l->variants, i), l->variants.stride);
+        if (v.name == NULL || v.run == NULL || v.pass > CB_PASS_FIT || !text_is_sound(v.name)) {
             return "has a variant without name, run or known pass";
         }
-        has_forward = has_forward || v->pass == CB_PASS_FORWARD;
+        if (!kernels_are_sound(v.kernels)) {
+            return "has a variant whose kernels are no words";
+        }
+        has_forward = has_forward || v.pass == CB_PASS_FORWARD;
     }
     return !has_forward && (l->flags & CB_LAYER_VIEW) == 0 ? "has no forward variant" : NULL;
 }
@@ -166,4 +185,18 @@ const char *cb__layer_fault(const struct cb_layer *l)
         }
     }
     return l->pointwise != NULL ? pointwise_fault(l) : variants_fault(l);
+}
+
+enum cb_status cb__variant_kernels(struct cb_instance *in, const struct cb_variant *variant)
+{
+    const char *rest = variant->kernels != NULL ? variant->kernels : "";
+    while (*(rest += strspn(rest, " ")) != '\0') {
+        char entry[CB__MAX_ENTRY];
+        const size_t length = strcspn(rest, " ");
+        memcpy(entry, rest, length);
+        entry[length] = '\0';
+        CB_TRY(in->host->kernel(in->core, NULL, entry, NULL));
+        rest += length;
+    }
+    return CB_OK;
 }

@@ -14,6 +14,10 @@ void cb__copy_sized(void *to, size_t to_bytes, const void *from, size_t from_byt
 /* What is wrong with a layer in this core's size ("has no forward variant"), or NULL. Reads every table to its end. */
 const char *cb__layer_fault(const struct cb_layer *layer);
 
+#define CB__MAX_ENTRY 128 /* bytes of a kernel's name, its end included */
+/* Asks the host for the kernels that a variant's table names. */
+enum cb_status cb__variant_kernels(struct cb_instance *in, const struct cb_variant *variant);
+
 /* plugin_trial.c. Loads a plugin in a child process unless that was done before: else CB_INVALID and what happened. */
 enum cb_status cb__trial_of_plugin(const char *path, const struct cb_place *at, struct cb_diag *diag);
 

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "graph/descriptor.h"
 #include "graph/step.h"
 
 static enum cb_status out_of_memory(struct cb_diag *diag)
@@ -315,12 +316,20 @@ static void write_variant_text(struct cb_plan *plan, struct cb_step *step)
     cb_text_free(&text);
 }
 
+static enum cb_status prepare_kernels(struct cb_instance *in)
+{
+    return cb__variant_kernels(in, in->core->pass->variant);
+}
+
 static enum cb_status prepare_step(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
 {
     CB_TRY(prepare_affines(plan, step, diag));
     CB_TRY(prepare_core_kernels(plan, step, diag));
     for (uint32_t pass = 0; pass < CB_PASS_COUNT; pass++) {
         const struct cb_variant *variant = step->passes[pass].variant;
+        if (variant != NULL && variant->kernels != NULL) {
+            CB_TRY(cb__step_call(step, pass, prepare_kernels, diag));
+        }
         if (variant != NULL && variant->prepare != NULL) {
             CB_TRY(cb__step_call(step, pass, variant->prepare, diag));
         }

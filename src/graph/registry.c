@@ -86,6 +86,19 @@ enum cb_status cb_registry_add_folder(struct cb_registry *r, const char *folder,
 
 typedef const struct cb_plugin *entry_function(const struct cb_host *host);
 
+/* What goes without saying. */
+static void fill_in(struct cb_layer *layer)
+{
+    layer->output_count = layer->output_count == 0 ? 1 : layer->output_count;
+    if (layer->max_inputs == 0) {
+        layer->min_inputs = layer->max_inputs = 1;
+    }
+    if (layer->pointwise != NULL) {
+        layer->dx_needs = layer->pointwise->df_reads;
+        layer->inplace = layer->inplace_grad = CB_BIT(0);
+    }
+}
+
 static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *given, size_t given_bytes, const char *path,
                                const struct cb_place *at, struct cb_diag *diag)
 {
@@ -99,12 +112,7 @@ static enum cb_status add_type(struct cb_registry *r, const struct cb_layer *giv
     if (fault != NULL) {
         return cb_fail(diag, CB_INVALID, at, "the plugin `%s` %s", path, fault);
     }
-    if (type->layer.output_count == 0) {
-        type->layer.output_count = 1;
-    }
-    if (type->layer.pointwise != NULL && type->layer.max_inputs == 0) {
-        type->layer.min_inputs = type->layer.max_inputs = 1;
-    }
+    fill_in(&type->layer);
     type->variant_count = type->layer.variants.count;
     struct cb_variant *variants = CB_NEW_ARRAY(r->arena, struct cb_variant, type->variant_count + 1);
     if (variants == NULL) {
@@ -177,7 +185,8 @@ static enum cb_status open_plugin(struct cb_registry *r, const char *path, const
     CB_TRY(enter(r, path, &plugin, at, diag));
     for (uint32_t i = 0; i < plugin.layers.count; i++) {
         const struct cb_layer *layer = cb__table_at(&plugin.layers, i);
-        size_t bytes = layer->struct_size < plugin.layers.stride ? layer->struct_size : plugin.layers.stride;
+        const bool says = layer->struct_size != 0 && layer->struct_size < plugin.layers.stride;
+        const size_t bytes = says ? layer->struct_size : plugin.layers.stride;
         if (bytes < offsetof(struct cb_layer, check)) {
             return cb_fail(diag, CB_FORMAT, at, "the plugin `%s` has a layer descriptor of impossible size", path);
         }
