@@ -101,6 +101,7 @@ CB_PLUGIN({
     .min_inputs = 1,
     .max_inputs = 1,
     .dw_needs = CB_NEEDS_X,
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .infer = embedding_infer,
 })

@@ -63,6 +63,7 @@ CB_PLUGIN({
     .min_inputs = 2,
     .max_inputs = 2,
     .dx_needs = CB_NEEDS_X,
+    .integer_inputs = CB_BIT(1),
     .variants = CB_ARRAY(variants),
     .infer = gather_infer,
 })

@@ -377,6 +377,8 @@ struct cb_layer {
     /* of const char *: small networks in YAML over a picture [9,10,32] that together reach every variant, each a list of
      * layers that ends in [N,C]. `cambium doctor` compares the variants on them. May be empty. */
     struct cb_array trials;
+    uint32_t integer_inputs; /* bit i: input i may hold whole numbers (CB_I32: ids), which the core refuses elsewhere; a
+                                loss's targets and the input of a VIEW layer may without it */
 };
 
 /* A kernel file that the plugin carries, so that NAME.so is a whole layer: read where no file of that name lies in a folder

@@ -365,6 +365,9 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
         }
     }
     for (uint32_t i = 0; i < x_count; i++) {
+        if (!cb__layer_takes(layer, i, x[i].dtype)) {
+            return host_fail(core, CB_MISMATCH, NULL, "input %u holds whole numbers (ids), but it computes with values", i + 1);
+        }
         struct cb_tensor *t = CB_NEW(arena, struct cb_tensor);
         *t = (struct cb_tensor){.struct_size = sizeof(*t), .dtype = x[i].dtype, .rank = x[i].rank};
         memcpy(t->dims, x[i].dims, sizeof(t->dims));

@@ -200,3 +200,10 @@ enum cb_status cb__variant_kernels(struct cb_instance *in, const struct cb_varia
     }
     return CB_OK;
 }
+
+bool cb__layer_takes(const struct cb_layer *layer, uint32_t i, uint32_t dtype)
+{
+    const bool is_target = (layer->flags & CB_LAYER_LOSS) != 0 && i > 0;
+    const bool says_so = ((layer->integer_inputs >> i) & 1u) != 0;
+    return dtype != CB_I32 || is_target || says_so || (layer->flags & CB_LAYER_VIEW) != 0;
+}

@@ -17,6 +17,8 @@ const char *cb__layer_fault(const struct cb_layer *layer);
 #define CB__MAX_ENTRY 128 /* bytes of a kernel's name, its end included */
 /* Asks the host for the kernels that a variant's table names. */
 enum cb_status cb__variant_kernels(struct cb_instance *in, const struct cb_variant *variant);
+/* Whether input `i` may be of this data type. */
+bool cb__layer_takes(const struct cb_layer *layer, uint32_t i, uint32_t dtype);
 
 /* plugin_trial.c. Loads a plugin in a child process unless that was done before: else CB_INVALID and what happened. */
 enum cb_status cb__trial_of_plugin(const char *path, const struct cb_place *at, struct cb_diag *diag);

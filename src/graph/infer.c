@@ -6,6 +6,7 @@
 
 #include "base/options.h"
 #include "graph/core.h"
+#include "graph/descriptor.h"
 
 #define MAX_DIM ((int64_t)1 << 40)
 #define MAX_COUNT ((int64_t)1 << 44)
@@ -168,6 +169,18 @@ static void note_inputs(const struct cb_network *net, const struct cb_node *node
     }
 }
 
+/* Ids taken for values would give numbers without a meaning, and no sign of it. */
+static enum cb_status check_dtypes(struct cb_core *core, const struct cb_tensor *const *x)
+{
+    for (uint32_t i = 0; i < core->node->x_count; i++) {
+        if (!cb__layer_takes(&core->node->type->layer, i, x[i]->dtype)) {
+            return host_fail(core, CB_MISMATCH, NULL, "input %u holds whole numbers (ids), but it computes with values; "
+                             "an embedding turns ids into values", i + 1);
+        }
+    }
+    return CB_OK;
+}
+
 /* All of them; with FEWER_OUTPUTS those up to the last declared. */
 static enum cb_status count_outputs(struct cb_core *core, struct cb_inference *out)
 {
@@ -196,8 +209,8 @@ enum cb_status cb__network_infer(const struct cb_network *net, const struct cb_n
     };
     size_t errors = diag != NULL ? cb_diag_count(diag, CB_ERROR) : 0;
     memset(out, 0, sizeof(*out));
-    enum cb_status status = CB_OK;
-    if (layer->check != NULL) {
+    enum cb_status status = check_dtypes(&core, x);
+    if (status == CB_OK && layer->check != NULL) {
         status = layer->check(&in);
     }
     if (status == CB_OK && layer->pointwise != NULL && layer->infer == NULL) {

@@ -357,6 +357,8 @@ def dense():
         f.case(name, [Gen(*shape, seed=22)], fn, options=options, params=params)
     f.case("more rows than a tile", [Gen(70, 130, seed=23)], options={"units": 66},
            params={"w": Gen(130, 66, seed=24, scale=0.2), "b": Gen(66, seed=25)})
+    f.error("ids", [Lit([1, 2, 3, 0], [2, 2])], "input 1 holds whole numbers (ids), but it computes with values",
+            options={"units": 3})
     f.write()
 
 
