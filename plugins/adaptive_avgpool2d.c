@@ -12,21 +12,11 @@ static enum cb_status adaptive_avgpool2d_infer(struct cb_instance *in)
     return adaptive_pool2d_infer(in, &s);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "adaptive_avgpool2d_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct adaptive_pool2d_sizes s = adaptive_pool2d_sizes(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.c, (uint64_t)s.ow, (uint64_t)(s.n * s.oh)), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->x[0]), ADAPTIVE_POOL2D_ARGS(s));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "adaptive_avgpool2d_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -40,21 +30,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "adaptive_avgpool2d_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "adaptive_avgpool2d_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "adaptive_avgpool2d",
     .summary = "a picture averaged down to a given size",
     .formula = "y[n,i,j,c] = mean of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH), likewise w",
     .example = "- adaptive_avgpool2d: {output_size: 7}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct adaptive_pool2d_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .infer = adaptive_avgpool2d_infer,
 })

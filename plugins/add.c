@@ -37,16 +37,6 @@ static enum cb_status prepare_forward(struct cb_instance *in)
     return in->x_count > 2 ? in->host->kernel(in->core, NULL, "add_partial", NULL) : CB_OK;
 }
 
-static enum cb_status prepare_dx_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "add_dx_tile", NULL);
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "add_dx", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in, const struct cb_grid *grid)
 {
     const struct cb_tensor *y = in->y[0];
@@ -99,8 +89,8 @@ static enum cb_status run_dx_plain(struct cb_instance *in)
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, prepare_forward, NULL, run_forward_plain},
-    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_dx_tile, NULL, run_dx_tile},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx_plain},
+    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, .run = run_dx_tile, .kernels = "add_dx_tile"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx_plain, .kernels = "add_dx"},
 };
 
 static const char *const trials[] = {
@@ -109,7 +99,6 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_SUM,
     .name = "add",
     .summary = "the sum of two or more tensors of one shape",

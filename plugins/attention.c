@@ -106,11 +106,6 @@ static enum cb_status attention_infer(struct cb_instance *in)
 
 /* ---- plain: a query, or a key, per work-item, any device ------------------------------------------------------ */
 
-static enum cb_status plain_forward_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "attention_forward", NULL);
-}
-
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
@@ -254,7 +249,7 @@ static enum cb_status tile_backward_run(struct cb_instance *in)
 
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, tile_accepts, tile_forward_prepare, NULL, tile_forward_run},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_FORWARD, 0, "plain", .run = plain_forward_run, .kernels = "attention_forward"},
     {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, tile_accepts, tile_backward_prepare, NULL, tile_backward_run},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, plain_backward_prepare, NULL, plain_backward_run},
 };
@@ -266,14 +261,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "attention",
     .summary = "each query's average of the values, weighted by how well their keys match; inputs: q, k, v",
     .formula = "y[n,t,h,:] = sum over s of p[s] v[n,s,g,:], p = softmax over s of scale q[n,t,h,:].k[n,s,g,:]",
     .example = "- attention: {heads: 12, causal: true}\n  inputs: [q, k, v]",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 3,
     .max_inputs = 3,
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_SAVED,

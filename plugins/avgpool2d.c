@@ -39,16 +39,6 @@ static struct reach reach_of(const struct cb_instance *in, const struct pool2d_s
 
 #define REACH_ARGS(r) CB_A_I32((r).top), CB_A_I32((r).bottom), CB_A_I32((r).left), CB_A_I32((r).right)
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "avgpool2d_forward", NULL);
-}
-
-static enum cb_status prepare_forward_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "avgpool2d_forward_tile", NULL);
-}
-
 static enum cb_status run_forward_with(struct cb_instance *in, const struct pool2d_sizes *s, const struct cb_grid *grid)
 {
     const struct reach r = reach_of(in, s);
@@ -65,16 +55,6 @@ static enum cb_status run_forward_tile(struct cb_instance *in)
 {
     const struct pool2d_sizes s = pool2d_sizes(in->options, in->x[0]->dims);
     return run_forward_with(in, &s, CB_GRID_LOCAL((uint64_t)(s.n * s.oh), 1, 1, 1, 1, 1));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "avgpool2d_dx", NULL);
-}
-
-static enum cb_status prepare_dx_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "avgpool2d_dx_tile", NULL);
 }
 
 static enum cb_status run_dx_with(struct cb_instance *in, const struct pool2d_sizes *s, const struct cb_grid *grid)
@@ -100,10 +80,10 @@ static enum cb_status run_dx_tile(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_dx_tile, NULL, run_dx_tile},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, .run = run_forward_tile, .kernels = "avgpool2d_forward_tile"},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "avgpool2d_forward"},
+    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, .run = run_dx_tile, .kernels = "avgpool2d_dx_tile"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "avgpool2d_dx"},
 };
 
 static const char *const trials[] = {
@@ -111,16 +91,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "avgpool2d",
     .summary = "the mean of each window",
     .formula = "y[n,i,j,c] = mean over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]",
     .example = "- avgpool2d: {kernel: 2}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = avgpool2d_infer,

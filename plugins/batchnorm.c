@@ -245,17 +245,12 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_MODE_DEPENDENT,
     .name = "batchnorm",
     .summary = "each channel shifted and scaled to mean 0, variance 1, then by a learned scale and shift",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b",
     .example = "- batchnorm: {epsilon: 0.001}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .inplace = CB_BIT(0),

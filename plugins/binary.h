@@ -72,16 +72,6 @@ static struct cb_grid binary_grid(const struct cb_instance *in, bool tile)
 
 /* ---- forward ---- */
 
-static enum cb_status binary_prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "binary_forward", NULL);
-}
-
-static enum cb_status binary_prepare_forward_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "binary_forward_tile", NULL);
-}
-
 static enum cb_status binary_forward(struct cb_instance *in, bool tile)
 {
     const struct binary_sizes s = binary_sizes_of(in);
@@ -147,9 +137,9 @@ static enum cb_status binary_run_backward_tile(struct cb_instance *in)
 }
 
 static const struct cb_variant binary_variants[] = {
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, NULL, binary_prepare_forward_tile, NULL,
-     binary_run_forward_tile},
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, binary_prepare_forward, NULL, binary_run_forward},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, .run = binary_run_forward_tile,
+     .kernels = "binary_forward_tile"},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = binary_run_forward, .kernels = "binary_forward"},
     {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, binary_prepare_backward_tile, NULL, binary_run_backward_tile},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, binary_prepare_backward, NULL, binary_run_backward},
 };

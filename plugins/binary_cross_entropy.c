@@ -108,15 +108,12 @@ static const struct cb_variant variants[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS,
     .name = "binary_cross_entropy",
     .summary = "the loss of several labels a sample: a yes or no for each class",
     .formula = "loss = mean(-t * log(p) - (1 - t) * log(1 - p)), p = sigmoid(score)",
     .example = "loss: {binary_cross_entropy: {pos_weight: 3}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 2,
     .output_count = 2,

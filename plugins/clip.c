@@ -28,22 +28,12 @@ static enum cb_status clip_check(struct cb_instance *in)
     return CB_OK;
 }
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_Y};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "clip",
     .summary = "x within bounds",
     .formula = "y = min(max(x, min), max)",
     .example = "- clip: {min: 0.0, max: 1.0}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_Y,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    CB_OPTIONS(options, defaults),
+    .pointwise = CB_POINTWISE(CB_NEEDS_Y),
     .check = clip_check,
 })

@@ -92,14 +92,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "concat",
     .summary = "tensors behind each other along an axis",
     .formula = "y[..., sizes of the inputs before i + j, ...] = x[i][..., j, ...]",
     .example = "- concat: {axis: -1}\n  inputs: [branch1, branch2]",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 1,
     .max_inputs = 32,
     .variants = CB_ARRAY(variants),

@@ -206,17 +206,12 @@ static const struct cb_variant variants[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LINEAR,
     .name = "conv1d",
     .summary = "one-dimensional convolution of a sequence, in groups or depthwise if wanted",
     .formula = "y[n,t,k] = b[k] + sum over j, c of x[n, t*stride + j*dilation - before, c] * w[j,c,k]",
     .example = "- conv1d: {filters: 64, kernel: 5, padding: same}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),

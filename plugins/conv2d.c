@@ -204,21 +204,11 @@ static enum cb_status run_db(struct cb_instance *in, uint32_t kernel, int64_t wi
         CB_A_I32((g).pl), CB_A_I32((g).dh), CB_A_I32((g).dw), CB_A_I32((g).c / (g).groups),                            \
         CB_A_I32((g).k / (g).groups)
 
-static enum cb_status plain_forward_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "conv2d_forward", NULL);
-}
-
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct geometry g = geometry_of(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.k, (uint64_t)(g.n * g.oh * g.ow)), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(bias_of(in)), SIZE_ARGS(g));
-}
-
-static enum cb_status plain_dx_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "conv2d_dx", NULL);
 }
 
 static enum cb_status plain_dx_run(struct cb_instance *in)
@@ -229,12 +219,6 @@ static enum cb_status plain_dx_run(struct cb_instance *in)
     }
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c, (uint64_t)(g.n * g.h * g.w)), CB_A_TENSOR(in->dx[0]),
                      CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->params[0]), CB_A_I32(in->dx_accumulate & 1u), SIZE_ARGS(g));
-}
-
-static enum cb_status plain_dw_prepare(struct cb_instance *in)
-{
-    CB_TRY(in->host->kernel(in->core, NULL, "conv2d_dw", NULL));
-    return in->host->kernel(in->core, NULL, "conv2d_db", NULL);
 }
 
 static enum cb_status plain_dw_run(struct cb_instance *in)
@@ -596,15 +580,15 @@ static const struct cb_variant variants[] = {
      product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_forward_prepare, NULL,
      depthwise_forward_run},
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "conv2d_forward"},
     {CB_PASS_DX, 0, "winograd", CB_CAP_TILE, winograd_accepts, winograd_dx_prepare, winograd_dx_derive, winograd_dx_run},
     {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
     {CB_PASS_DX, 0, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_dx_prepare, NULL, depthwise_dx_run},
-    {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
+    {CB_PASS_DX, 0, "plain", .run = plain_dx_run, .kernels = "conv2d_dx"},
     {CB_PASS_DW, 0, "winograd", CB_CAP_TILE, winograd_accepts, winograd_dw_prepare, NULL, winograd_dw_run},
     {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, product_dw_prepare, NULL, product_dw_run},
     {CB_PASS_DW, 0, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_dw_prepare, NULL, depthwise_dw_run},
-    {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
+    {CB_PASS_DW, 0, "plain", .run = plain_dw_run, .kernels = "conv2d_dw conv2d_db"},
 };
 
 static const char *const trials[] = {
@@ -615,18 +599,13 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LINEAR,
     .name = "conv2d",
     .summary = "two-dimensional convolution, in groups or depthwise if wanted",
     .formula = "y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*stride + kw*dilation - "
                "left, c] * w[kh,kw,c,k]",
     .example = "- conv2d: {filters: 64, kernel: 3, stride: 2, padding: same}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),

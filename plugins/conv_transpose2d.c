@@ -116,22 +116,12 @@ static enum cb_status conv_transpose2d_infer(struct cb_instance *in)
 
 /* ---- plain: one work-item per number, any device ------------------------------------------------------------------- */
 
-static enum cb_status plain_forward_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "conv_transpose2d_forward", NULL);
-}
-
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c, (uint64_t)(g.n * g.h * g.w)), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(convolution_bias(in)),
                      CONVOLUTION_ARGS(&g));
-}
-
-static enum cb_status plain_dx_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "conv_transpose2d_dx", NULL);
 }
 
 static enum cb_status plain_dx_run(struct cb_instance *in)
@@ -215,9 +205,9 @@ static enum cb_status product_dw_run(struct cb_instance *in)
 
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, 0, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL, product_forward_run},
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "conv_transpose2d_forward"},
     {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
-    {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
+    {CB_PASS_DX, 0, "plain", .run = plain_dx_run, .kernels = "conv_transpose2d_dx"},
     {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, product_dw_prepare, NULL, product_dw_run},
     {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
 };
@@ -227,17 +217,12 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "conv_transpose2d",
     .summary = "transposed convolution: from small pictures to larger ones",
     .formula = "y[n,oh,ow,k] = b[k] + sum of x[n,h,w,c] * w[kh,kw,k,c] over kh, kw, h, w, c with oh = h*stride + "
                "kh*dilation - top, ow = w*stride + kw*dilation - left",
     .example = "- conv_transpose2d: {filters: 64, kernel: 4, stride: 2, padding: 1}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),

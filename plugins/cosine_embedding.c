@@ -36,11 +36,6 @@ static const struct cb_tensor *labels_of(const struct cb_instance *in)
     return in->x_count > 2 ? in->x[2] : NULL;
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "cosine_embedding_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -48,11 +43,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_TENSOR(labels_of(in)), CB_A_I64(d[0]),
                      CB_A_I64(d[1]), CB_A_F32(o->margin));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "cosine_embedding_dx", NULL);
 }
 
 /* What is the gradient of one vector is, with the two exchanged, that of the other. */
@@ -72,20 +62,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "cosine_embedding_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "cosine_embedding_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS,
     .name = "cosine_embedding",
     .summary = "a loss of pairs of vectors: one direction for those that belong together",
     .formula = "loss = 1 - cos(x0, x1) if label is 1, max(0, cos(x0, x1) - margin) if it is another",
     .example = "loss: {cosine_embedding: {margin: 0.2}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 3,
     .output_count = 2,

@@ -94,16 +94,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "crop",
     .summary = "a window of each picture, from the middle or from a place",
     .formula = "y[n,i,j,c] = x[n,top+i,left+j,c]",
     .example = "- crop: {size: [24, 24]}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = crop_infer,

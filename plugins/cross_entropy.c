@@ -105,15 +105,12 @@ static const struct cb_variant variants[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS | CB_LAYER_SOFTMAX_REGRESSION,
     .name = "cross_entropy",
     .summary = "the loss of classification: one right class per sample",
     .formula = "loss = -log(softmax(scores)[target])",
     .example = "loss: {cross_entropy: {label_smoothing: 0.1}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 2,
     .output_count = 2,

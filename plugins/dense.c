@@ -76,21 +76,11 @@ static struct cb_tensor *gradient_of(const struct cb_instance *in, uint32_t para
 
 /* ---- plain: one work-item per number, any device -------------------------------------------------------------------- */
 
-static enum cb_status plain_forward_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "dense_forward", NULL);
-}
-
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.k, (uint64_t)s.m), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
                      CB_A_TENSOR(in->params[0]), CB_A_TENSOR(bias_of(in)), CB_A_I64(s.m), CB_A_I32(s.c), CB_A_I32(s.k));
-}
-
-static enum cb_status plain_dx_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "dense_dx", NULL);
 }
 
 static enum cb_status plain_dx_run(struct cb_instance *in)
@@ -102,12 +92,6 @@ static enum cb_status plain_dx_run(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.c, (uint64_t)s.m), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]),
                      CB_A_TENSOR(in->params[0]), CB_A_I32(in->dx_accumulate & 1u), CB_A_I64(s.m), CB_A_I32(s.c),
                      CB_A_I32(s.k));
-}
-
-static enum cb_status plain_dw_prepare(struct cb_instance *in)
-{
-    CB_TRY(in->host->kernel(in->core, NULL, "dense_dw", NULL));
-    return in->host->kernel(in->core, NULL, "dense_db", NULL);
 }
 
 static enum cb_status plain_dw_run(struct cb_instance *in)
@@ -134,11 +118,6 @@ static bool product_accepts(const struct cb_instance *in)
     return s.c >= 16 && s.k >= 16;
 }
 
-static enum cb_status product_forward_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "dense_fill_bias", NULL);
-}
-
 static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
@@ -161,11 +140,6 @@ static enum cb_status product_dx_run(struct cb_instance *in)
     return in->dx[0] == NULL ? CB_OK : in->host->gemm(in->core, &product);
 }
 
-static enum cb_status product_dw_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "dense_db", NULL);
-}
-
 static enum cb_status product_dw_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
@@ -182,13 +156,13 @@ static enum cb_status product_dw_run(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
-     product_forward_run},
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, .run = product_forward_run,
+     .kernels = "dense_fill_bias"},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "dense_forward"},
     {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, NULL, NULL, product_dx_run},
-    {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
-    {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, product_dw_prepare, NULL, product_dw_run},
-    {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
+    {CB_PASS_DX, 0, "plain", .run = plain_dx_run, .kernels = "dense_dx"},
+    {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, .run = product_dw_run, .kernels = "dense_db"},
+    {CB_PASS_DW, 0, "plain", .run = plain_dw_run, .kernels = "dense_dw dense_db"},
 };
 
 static const char *const trials[] = {
@@ -196,17 +170,12 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LINEAR,
     .name = "dense",
     .summary = "a linear map of the channels, the last dimension",
     .formula = "y[...,k] = b[k] + sum over c of x[...,c] * w[c,k]",
     .example = "- dense: {units: 10}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),

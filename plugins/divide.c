@@ -16,7 +16,6 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "divide",
     .summary = "the quotient of two tensors, or of a tensor and a value per channel",
     .formula = "y = a / b",

@@ -24,11 +24,6 @@ static enum cb_status drop_path_infer(struct cb_instance *in)
     return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "drop_path_forward", NULL);
-}
-
 /* to = kept(from): forward, and backward of dy. */
 static enum cb_status apply(struct cb_instance *in, const struct cb_tensor *to, const struct cb_tensor *from,
                             uint32_t accumulate)
@@ -53,22 +48,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "drop_path_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "drop_path_forward"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
     .name = "drop_path",
     .summary = "in training, a residual branch is dropped for some samples: stochastic depth",
     .formula = "y = x * kept / (1 - rate), kept 0 for a whole sample with probability rate, else 1",
     .example = "- drop_path: {rate: 0.1}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),

@@ -14,21 +14,11 @@ static const struct cb_option options[] = {
     {"alpha", "what y tends to, negated, as x falls", CB_OPT_REAL, AT(alpha), 0.0, 1e30},
 };
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_Y};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "elu",
     .summary = "exponential linear unit: smooth below 0, down to -alpha",
     .formula = "y = x if x > 0 else alpha * (exp(x) - 1)",
     .example = "- elu: {alpha: 1.0}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_Y,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    CB_OPTIONS(options, defaults),
+    .pointwise = CB_POINTWISE(CB_NEEDS_Y),
 })

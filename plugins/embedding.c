@@ -48,11 +48,6 @@ static enum cb_status embedding_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, x->rank + 1, dims);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "embedding_forward", NULL);
-}
-
 /* Sixteen channels a work-item. */
 static enum cb_status run_forward(struct cb_instance *in)
 {
@@ -61,11 +56,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(o->channels + 15) / 16, (uint64_t)places), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_I64(places), CB_A_I32(o->rows),
                      CB_A_I32(o->channels));
-}
-
-static enum cb_status prepare_dw(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "embedding_dw", NULL);
 }
 
 static enum cb_status run_dw(struct cb_instance *in)
@@ -85,21 +75,16 @@ static enum cb_status run_dw(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dw, NULL, run_dw},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "embedding_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dw, .kernels = "embedding_dw"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "embedding",
     .summary = "rows of a trained table by their numbers: [N,T] of ids to [N,T,C]",
     .formula = "y[...,c] = w[ids[...],c]",
     .example = "- embedding: {num_embeddings: 30522, embedding_dim: 384}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dw_needs = CB_NEEDS_X,
     .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),

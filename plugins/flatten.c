@@ -15,13 +15,10 @@ static enum cb_status flatten_infer(struct cb_instance *in)
 }
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_VIEW,
     .name = "flatten",
     .summary = "all axes behind the batch in one",
     .formula = "[N, A, ..., C] -> [N, A * ... * C]",
     .example = "- flatten",
-    .min_inputs = 1,
-    .max_inputs = 1,
     .infer = flatten_infer,
 })

@@ -37,11 +37,6 @@ static enum cb_status focal_infer(struct cb_instance *in)
     return loss_outputs(in);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "focal_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -49,11 +44,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(loss_values_of(in)), CB_A_TENSOR(loss_labels_of(in)),
                      CB_A_I64(d[0]), CB_A_I64(d[1]), CB_A_F32(o->alpha), CB_A_F32(o->gamma));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "focal_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -70,20 +60,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "focal_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "focal_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS,
     .name = "focal",
     .summary = "binary cross-entropy in which what is already right hardly counts: for rare classes",
     .formula = "loss = mean(a * q^gamma * cross_entropy), q = |t - sigmoid(score)|, a = alpha if t is 1 else 1 - alpha",
     .example = "loss: {focal: {alpha: 0.25, gamma: 2}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 2,
     .output_count = 2,

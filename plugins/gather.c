@@ -20,22 +20,12 @@ static enum cb_status gather_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){x->dims[0], indices->dims[1], x->dims[2]});
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "gather_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const int64_t *x = in->x[0]->dims, m = in->x[1]->dims[1], places = x[0] * m;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(x[2] + 15) / 16, (uint64_t)places), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(places), CB_A_I32(m), CB_A_I32(x[1]),
                      CB_A_I32(x[2]));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "gather_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -50,12 +40,11 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "gather_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "gather_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "gather",
     .summary = "rows of a sequence by their places: [N,T,C] and [N,M] of places to [N,M,C]",
     .formula = "y[n,m,c] = x[n,indices[n,m],c]",

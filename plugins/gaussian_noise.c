@@ -22,11 +22,6 @@ static enum cb_status gaussian_noise_infer(struct cb_instance *in)
     return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "gaussian_noise_forward", NULL);
-}
-
 /* to = from + stddev z */
 static enum cb_status apply(struct cb_instance *in, const struct cb_tensor *to, const struct cb_tensor *from,
                             double stddev, uint32_t accumulate)
@@ -49,22 +44,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "gaussian_noise_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "gaussian_noise_forward"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
     .name = "gaussian_noise",
     .summary = "in training, normal noise is added",
     .formula = "y = x + stddev * z, z standard normal",
     .example = "- gaussian_noise: {stddev: 0.1}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),

@@ -18,21 +18,11 @@ static const struct cb_option options[] = {
     {"approximate", "the exact function, or the one by tanh", CB_OPT_CHOICE, AT(approximate), 0, 0, approximations},
 };
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "gelu",
     .summary = "x times the share of a normal distribution below x",
     .formula = "y = x * erfc(-x / sqrt(2)) / 2; tanh: y = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2",
     .example = "- gelu: {approximate: tanh}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_X,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    CB_OPTIONS(options, defaults),
+    .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

@@ -13,16 +13,6 @@ static enum cb_status global_avgpool_infer(struct cb_instance *in)
     return in->host->output(in->core, 0, CB_F32, 2, (const int64_t[]){x->dims[0], x->dims[3]});
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "global_avgpool_forward", NULL);
-}
-
-static enum cb_status prepare_forward_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "global_avgpool_forward_tile", NULL);
-}
-
 static enum cb_status run_forward_with(struct cb_instance *in, const struct cb_grid *grid)
 {
     const int64_t *d = in->x[0]->dims;
@@ -42,11 +32,6 @@ static enum cb_status run_forward_tile(struct cb_instance *in)
     return run_forward_with(in, CB_GRID_LOCAL((uint64_t)(d[3] + 63) / 64, (uint64_t)d[0], 1, 1, 1, 1));
 }
 
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "global_avgpool_dx", NULL);
-}
-
 static enum cb_status run_dx(struct cb_instance *in)
 {
     const int64_t *d = in->x[0]->dims;
@@ -59,9 +44,9 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, .run = run_forward_tile, .kernels = "global_avgpool_forward_tile"},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "global_avgpool_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "global_avgpool_dx"},
 };
 
 static const char *const trials[] = {
@@ -69,13 +54,10 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "global_avgpool",
     .summary = "the mean over height and width",
     .formula = "y[n,c] = mean over h, w of x[n,h,w,c]",
     .example = "- global_avgpool",
-    .min_inputs = 1,
-    .max_inputs = 1,
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = global_avgpool_infer,

@@ -34,17 +34,12 @@ static enum cb_status groupnorm_infer(struct cb_instance *in)
 }
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "groupnorm",
     .summary = "each group of a sample's channels shifted and scaled to mean 0, variance 1, then by a learned scale and "
                "shift",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b, mean and var over places and a group's channels",
     .example = "- groupnorm: {groups: 32}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct groupnorm_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .inplace = CB_BIT(0),

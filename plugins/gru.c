@@ -15,17 +15,12 @@ static const struct recurrent_kind kind = {"gru", "gru_step", "gru_step_back", 3
 RECURRENT_LAYER(kind);
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "gru",
     .summary = "gated recurrent units: reads a sequence step by step, in one or both directions",
     .formula = "r, z = s(x w_ih + b_ih + h w_hh + b_hh), n = tanh(x w_in + b_in + r (h w_hn + b_hn)), "
                "y = h' = (1 - z) n + z h",
     .example = "- gru: {units: 128, bidirectional: true}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct recurrent_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_Y | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),

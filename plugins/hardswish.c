@@ -4,18 +4,10 @@
  * layer above. */
 #include <cambium/layer.h>
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "hardswish",
     .summary = "silu made of straight pieces",
     .formula = "y = x * min(max(x + 3, 0), 6) / 6",
     .example = "- hardswish",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_X,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

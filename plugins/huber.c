@@ -23,22 +23,12 @@ static enum cb_status huber_infer(struct cb_instance *in)
     return loss_outputs(in);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "huber_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
     const int64_t n = in->x[0]->dims[0], k = cb_tensor_count(in->x[0]) / n;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)n), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]), CB_A_TENSOR(in->x[0]),
                      CB_A_TENSOR(in->x[1]), CB_A_I64(n), CB_A_I64(k), CB_A_F32(o->delta));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "huber_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -54,20 +44,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "huber_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "huber_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS,
     .name = "huber",
     .summary = "squared error near the target, absolute error far from it",
     .formula = "loss = mean(e^2 / 2 if |e| <= delta else delta * (|e| - delta / 2)), e = score - target",
     .example = "loss: {huber: {delta: 1.0}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 2,
     .output_count = 2,

@@ -24,16 +24,11 @@ static enum cb_status instancenorm_infer(struct cb_instance *in)
 }
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "instancenorm",
     .summary = "each channel of each sample shifted and scaled to mean 0, variance 1",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b, mean and var over the places",
     .example = "- instancenorm: {affine: true}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct groupnorm_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .inplace = CB_BIT(0),

@@ -18,21 +18,11 @@ static enum cb_status kl_infer(struct cb_instance *in)
     return loss_outputs(in);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "kl_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const int64_t *d = in->x[0]->dims;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(d[0]), CB_A_I64(d[1]));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "kl_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -47,12 +37,11 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "kl_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "kl_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS,
     .name = "kl",
     .summary = "the distance of predicted probabilities from target probabilities",

@@ -10,21 +10,11 @@ static enum cb_status l1_infer(struct cb_instance *in)
     return loss_outputs(in);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "l1_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const int64_t n = in->x[0]->dims[0], k = cb_tensor_count(in->x[0]) / n;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)n), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]), CB_A_TENSOR(in->x[0]),
                      CB_A_TENSOR(in->x[1]), CB_A_I64(n), CB_A_I64(k));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "l1_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -39,12 +29,11 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "l1_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "l1_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS,
     .name = "l1",
     .summary = "the absolute error: regression in which outliers pull no harder than others",

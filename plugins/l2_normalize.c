@@ -23,11 +23,6 @@ static enum cb_status l2_normalize_infer(struct cb_instance *in)
     return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "l2_normalize_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -35,11 +30,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     const int64_t c = x->dims[x->rank - 1], rows = cb_tensor_count(x) / c;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(x), CB_A_I64(rows), CB_A_I32(c),
                      CB_A_F32(o->epsilon));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "l2_normalize_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -55,21 +45,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "l2_normalize_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "l2_normalize_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "l2_normalize",
     .summary = "the last axis scaled to Euclidean length 1",
     .formula = "y = x / max(sqrt(sum(x^2)), epsilon), the sum over the last axis",
     .example = "- l2_normalize",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X,
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),

@@ -22,16 +22,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "layernorm",
     .summary = "the last axis shifted and scaled to mean 0, variance 1, then by a learned scale and shift",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b, mean and var over the last axis",
     .example = "- layernorm: {epsilon: 1e-6}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct rownorm_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .inplace = CB_BIT(0),

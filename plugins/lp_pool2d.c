@@ -24,22 +24,12 @@ static enum cb_status lp_pool2d_infer(struct cb_instance *in)
     return pool2d_infer(in, &s);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "lp_pool2d_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
     const struct pool2d_sizes s = pool2d_sizes(&o->pool, in->x[0]->dims);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.c, (uint64_t)s.ow, (uint64_t)(s.n * s.oh)), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->x[0]), POOL2D_ARGS(s), CB_A_I32(s.pb), CB_A_I32(s.pr), CB_A_F32(o->power));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "lp_pool2d_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -55,21 +45,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "lp_pool2d_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "lp_pool2d_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "lp_pool2d",
     .summary = "the p-norm of each window",
     .formula = "y[n,i,j,c] = (sum over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]^power)^(1/power)",
     .example = "- lp_pool2d: {power: 2, kernel: 3, stride: 2}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y,
     .variants = CB_ARRAY(variants),
     .infer = lp_pool2d_infer,

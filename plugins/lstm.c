@@ -15,16 +15,11 @@ static const struct recurrent_kind kind = {"lstm", "lstm_step", "lstm_step_back"
 RECURRENT_LAYER(kind);
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "lstm",
     .summary = "long short-term memory: reads a sequence step by step, in one or both directions",
     .formula = "i, f, o = s(x w_ih + b_ih + h w_hh + b_hh), g = tanh(likewise), c' = f c + i g, y = h' = o tanh(c')",
     .example = "- lstm: {units: 128, bidirectional: true}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct recurrent_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),

@@ -101,11 +101,6 @@ static struct product db_product(const struct cb_instance *in)
 
 /* ---- plain: one work-item per number, any device ------------------------------------------------------------------- */
 
-static enum cb_status plain_prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "matmul", NULL);
-}
-
 static enum cb_status plain_product(struct cb_instance *in, struct product p)
 {
     const int64_t count = sizes_of(in).count;
@@ -163,20 +158,17 @@ static enum cb_status product_dx(struct cb_instance *in)
 
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, 0, "product", CB_CAP_TILE, product_accepts, NULL, NULL, product_forward},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, plain_prepare, NULL, plain_forward},
+    {CB_PASS_FORWARD, 0, "plain", .run = plain_forward, .kernels = "matmul"},
     {CB_PASS_BACKWARD, 0, "product", CB_CAP_TILE, product_accepts, NULL, NULL, product_dx},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, plain_prepare, NULL, plain_dx},
+    {CB_PASS_BACKWARD, 0, "plain", .run = plain_dx, .kernels = "matmul"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "matmul",
     .summary = "products of two inputs' matrices, their last two axes",
     .formula = "y[...,m,n] = sum over k of a[...,m,k] * b[...,k,n]",
     .example = "- matmul: {transpose_b: true}\n  inputs: [a, b]",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 2,
     .dx_needs = CB_NEEDS_X,

@@ -16,7 +16,6 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "max",
     .summary = "the larger of two tensors at each element, or of a tensor and a value per channel",
     .formula = "y = max(a, b)",

@@ -6,21 +6,11 @@ static const struct reduce_options defaults = {.axes = CB_LIST_EMPTY};
 
 static const struct cb_option options[] = {REDUCE_OPTION_TABLE};
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "maximum_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct reduce_loops l = reduce_loops(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)l.outputs), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
                      REDUCE_ARGS(l));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "maximum_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -34,21 +24,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "maximum_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "maximum_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "maximum",
     .summary = "the largest value over axes",
     .formula = "y = max of x over axes",
     .example = "- maximum: {axes: 1}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct reduce_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y,
     .variants = CB_ARRAY(variants),
     .infer = reduce_infer,

@@ -14,16 +14,6 @@ static enum cb_status maxpool2d_infer(struct cb_instance *in)
     return in->host->saved(in->core, CB_I32, 4, (const int64_t[]){s.n, s.oh, s.ow, s.c});
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "maxpool2d_forward", NULL);
-}
-
-static enum cb_status prepare_forward_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "maxpool2d_forward_tile", NULL);
-}
-
 static enum cb_status run_forward_with(struct cb_instance *in, const struct pool2d_sizes *s, const struct cb_grid *grid)
 {
     return CB_LAUNCH(in, 0, grid, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(in->x[0]),
@@ -40,16 +30,6 @@ static enum cb_status run_forward_tile(struct cb_instance *in)
 {
     const struct pool2d_sizes s = pool2d_sizes(in->options, in->x[0]->dims);
     return run_forward_with(in, &s, CB_GRID_LOCAL((uint64_t)(s.n * s.oh), 1, 1, 1, 1, 1));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "maxpool2d_dx", NULL);
-}
-
-static enum cb_status prepare_dx_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "maxpool2d_dx_tile", NULL);
 }
 
 static enum cb_status run_dx_with(struct cb_instance *in, const struct pool2d_sizes *s, const struct cb_grid *grid)
@@ -74,10 +54,10 @@ static enum cb_status run_dx_tile(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_dx_tile, NULL, run_dx_tile},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, .run = run_forward_tile, .kernels = "maxpool2d_forward_tile"},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "maxpool2d_forward"},
+    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, .run = run_dx_tile, .kernels = "maxpool2d_dx_tile"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "maxpool2d_dx"},
 };
 
 static const char *const trials[] = {
@@ -85,16 +65,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "maxpool2d",
     .summary = "the largest value of each window",
     .formula = "y[n,i,j,c] = max over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]",
     .example = "- maxpool2d: {kernel: 3, stride: 2, padding: 1}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct pool2d_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),

@@ -39,16 +39,11 @@ static const struct cb_variant variants[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "mean",
     .summary = "the mean over axes",
     .formula = "y = mean of x over axes",
     .example = "- mean: {axes: [1, 2]}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct reduce_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .infer = reduce_infer,
 })

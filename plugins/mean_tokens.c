@@ -7,29 +7,16 @@ static enum cb_status mean_tokens_infer(struct cb_instance *in)
     return tokens_infer(in, "mean_tokens");
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "mean_tokens_forward", NULL);
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "mean_tokens_dx", NULL);
-}
-
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, tokens_run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, tokens_run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = tokens_run_forward, .kernels = "mean_tokens_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = tokens_run_dx, .kernels = "mean_tokens_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "mean_tokens",
     .summary = "the mean of the real tokens of each sequence, [N,T,C] to [N,C]",
     .formula = "y[n,c] = mean over t < lengths[n] of x[n,t,c]",
     .example = "- mean_tokens",
-    .min_inputs = 1,
-    .max_inputs = 1,
     .variants = CB_ARRAY(variants),
     .infer = mean_tokens_infer,
 })

@@ -4,18 +4,10 @@
  * layer above. */
 #include <cambium/layer.h>
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "mish",
     .summary = "x times the hyperbolic tangent of softplus",
     .formula = "y = x * tanh(log(1 + exp(x)))",
     .example = "- mish",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_X,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

@@ -16,7 +16,6 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "multiply",
     .summary = "the product of two tensors, or of a tensor and a gate per channel",
     .formula = "y = a * b",

@@ -77,22 +77,12 @@ static enum cb_status pad_infer(struct cb_instance *in)
     CB_A_I32((s).n), CB_A_I32((s).h), CB_A_I32((s).w), CB_A_I32((s).c), CB_A_I32((s).oh), CB_A_I32((s).ow), \
         CB_A_I32((s).top), CB_A_I32((s).left)
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "pad_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
     const struct sizes s = sizes_of(o, in->x[0]);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(s.c + 15) / 16, (uint64_t)s.ow, (uint64_t)(s.n * s.oh)),
                      CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), SIZE_ARGS(s), CB_A_I32(o->mode), CB_A_F32(o->value));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "pad_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -108,21 +98,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "pad_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "pad_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "pad",
     .summary = "places around a picture or a sequence: a constant, the mirrored input, or its edge",
     .formula = "y[n,i,j,c] = x[n,i-top,j-left,c] inside; around it a constant, the mirrored x, or its nearest edge",
     .example = "- pad: {padding: [0, 1, 0, 1], mode: reflect}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .infer = pad_infer,
 })

@@ -46,16 +46,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "pixel_shuffle",
     .summary = "channels become places: height and width grow, channels shrink",
     .formula = "y[n, h r + i, w r + j, c] = x[n, h, w, c r r + i r + j]",
     .example = "- pixel_shuffle: {upscale_factor: 2}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct pixel_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = pixel_shuffle_infer,

@@ -54,16 +54,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "pixel_unshuffle",
     .summary = "places become channels: height and width shrink, channels grow",
     .formula = "y[n, h, w, c r r + i r + j] = x[n, h r + i, w r + j, c]",
     .example = "- pixel_unshuffle: {downscale_factor: 2}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct pixel_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = pixel_unshuffle_infer,

@@ -33,22 +33,11 @@ static enum cb_status position_learned_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "position_learned_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const int64_t *d = in->x[0]->dims, row = d[1] * d[2];
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)row, (uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
                      CB_A_TENSOR(in->params[0]), CB_A_I64(d[0]), CB_A_I64(row));
-}
-
-static enum cb_status prepare_backward(struct cb_instance *in)
-{
-    CB_TRY(in->host->kernel(in->core, NULL, "position_learned_dx", NULL));
-    return in->host->kernel(in->core, NULL, "position_learned_dw", NULL);
 }
 
 static enum cb_status run_backward(struct cb_instance *in)
@@ -69,21 +58,16 @@ static enum cb_status run_backward(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_backward, NULL, run_backward},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "position_learned_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_backward, .kernels = "position_learned_dx position_learned_dw"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "position_learned",
     .summary = "adds a trained row of numbers per position in the sequence",
     .formula = "y[n,t,c] = x[n,t,c] + w[t,c]",
     .example = "- position_learned: {max_length: 512}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),

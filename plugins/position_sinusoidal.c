@@ -34,11 +34,6 @@ static enum cb_status position_sinusoidal_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "position_sinusoidal_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -47,11 +42,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[2] / 2, (uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
                      CB_A_I64(rows), CB_A_I32(d[1]), CB_A_I32(d[2]), CB_A_I32(o->layout == POSITIONS_HALVES),
                      POSITIONS_ARGS(log_base));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "position_sinusoidal_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -65,21 +55,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "position_sinusoidal_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "position_sinusoidal_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "position_sinusoidal",
     .summary = "adds sines and cosines that tell the position in the sequence",
     .formula = "y[n,t,2i] = x[n,t,2i] + sin(t base^(-2i/C)), y[n,t,2i+1] = x[n,t,2i+1] + cos(t base^(-2i/C))",
     .example = "- position_sinusoidal",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),

@@ -14,21 +14,11 @@ static const struct cb_option options[] = {
     {"exponent", "what x is raised to", CB_OPT_REAL, AT(exponent), 0, 0},
 };
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "pow",
     .summary = "a power with a fixed exponent",
     .formula = "y = x^exponent",
     .example = "- pow: {exponent: 0.5}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_X,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    CB_OPTIONS(options, defaults),
+    .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

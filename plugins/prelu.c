@@ -59,11 +59,6 @@ static int32_t is_shared(const struct cb_instance *in)
     return ((const struct options *)in->options)->per == PER_ALL;
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "prelu_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in->x[0]);
@@ -73,11 +68,6 @@ static enum cb_status run_forward(struct cb_instance *in)
 }
 
 /* ---- gradients, each its own pass, so that frozen layers pay for one ---- */
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "prelu_dx", NULL);
-}
 
 static enum cb_status run_dx(struct cb_instance *in)
 {
@@ -113,22 +103,17 @@ static enum cb_status run_dw(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_DX, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = run_forward, .kernels = "prelu_forward"},
+    {CB_PASS_DX, 0, "plain", .run = run_dx, .kernels = "prelu_dx"},
     {CB_PASS_DW, 0, "plain", 0, NULL, prepare_dw, NULL, run_dw},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "prelu",
     .summary = "the rectifier whose slope for negative values is learned",
     .formula = "y = x if x > 0 else w * x",
     .example = "- prelu: {per: channel}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .inplace = CB_BIT(0),

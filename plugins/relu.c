@@ -3,18 +3,10 @@
  * cl/relu.cl; the core makes the kernels and fuses them into the layer above. */
 #include <cambium/layer.h>
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_Y};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "relu",
     .summary = "the rectifier: negative values become 0",
     .formula = "y = max(x, 0)",
     .example = "- relu",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_Y,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    .pointwise = CB_POINTWISE(CB_NEEDS_Y),
 })

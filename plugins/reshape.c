@@ -60,16 +60,11 @@ static enum cb_status reshape_infer(struct cb_instance *in)
 }
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_VIEW,
     .name = "reshape",
     .summary = "the axes behind N as others of as many values",
     .formula = "[N, A, ..., C] -> [N, shape]",
     .example = "- reshape: {shape: [-1, 64]}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .infer = reshape_infer,
 })

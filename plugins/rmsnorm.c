@@ -20,16 +20,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "rmsnorm",
     .summary = "the last axis scaled to a mean square of 1, then by a learned scale",
     .formula = "y = x * w / sqrt(mean(x^2) + epsilon), the mean over the last axis",
     .example = "- rmsnorm: {epsilon: 1e-5}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct rownorm_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .inplace = CB_BIT(0),

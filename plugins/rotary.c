@@ -48,11 +48,6 @@ static enum cb_status rotary_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "rotary", NULL);
-}
-
 /* A work-item per plane that turns or channel that does not. */
 static enum cb_status launch(struct cb_instance *in, const struct cb_tensor *y, const struct cb_tensor *x, float way,
                              bool accumulate)
@@ -78,21 +73,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "rotary"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "rotary"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "rotary",
     .summary = "turns the channels of queries or keys by their position in the sequence",
     .formula = "y_1 = x_1 cos a - x_2 sin a, y_2 = x_2 cos a + x_1 sin a, a = t base^(-2i/D) in plane i of a head",
     .example = "- rotary: {heads: 9, base: 100000}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),

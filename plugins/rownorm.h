@@ -83,16 +83,6 @@ static inline enum cb_status rownorm_infer(struct cb_instance *in)
 
 /* ---- forward ---- */
 
-static inline enum cb_status rownorm_prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, ROWNORM "_forward", NULL);
-}
-
-static inline enum cb_status rownorm_prepare_forward_tile(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, ROWNORM "_forward_tile", NULL);
-}
-
 static inline enum cb_status rownorm_run_forward_with(struct cb_instance *in, const struct cb_grid *grid)
 {
     const struct rownorm_options *o = in->options;
@@ -172,9 +162,9 @@ static inline enum cb_status rownorm_run_backward_tile(struct cb_instance *in)
 }
 
 static const struct cb_variant rownorm_variants[] = {
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, NULL, rownorm_prepare_forward_tile, NULL,
-     rownorm_run_forward_tile},
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, rownorm_prepare_forward, NULL, rownorm_run_forward},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, .run = rownorm_run_forward_tile,
+     .kernels = ROWNORM "_forward_tile"},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = rownorm_run_forward, .kernels = ROWNORM "_forward"},
     {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, rownorm_prepare_backward_tile, NULL, rownorm_run_backward_tile},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, rownorm_prepare_backward, NULL, rownorm_run_backward},
 };

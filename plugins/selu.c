@@ -4,18 +4,10 @@
  * them into the layer above. */
 #include <cambium/layer.h>
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_Y};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "selu",
     .summary = "self-normalizing exponential linear unit",
     .formula = "y = 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * (exp(x) - 1))",
     .example = "- selu",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_Y,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    .pointwise = CB_POINTWISE(CB_NEEDS_Y),
 })

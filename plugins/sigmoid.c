@@ -3,18 +3,10 @@
  * the layer above. */
 #include <cambium/layer.h>
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_Y};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "sigmoid",
     .summary = "the logistic function, into 0 to 1",
     .formula = "y = 1 / (1 + exp(-x))",
     .example = "- sigmoid",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_Y,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    .pointwise = CB_POINTWISE(CB_NEEDS_Y),
 })

@@ -93,16 +93,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "slice",
     .summary = "the places of one axis from one to another",
     .formula = "y[..., j, ...] = x[..., from + j * step, ...]",
     .example = "- slice: {axis: 1, from: 1, to: -1}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = slice_infer,

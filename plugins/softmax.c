@@ -9,22 +9,12 @@ static enum cb_status softmax_infer(struct cb_instance *in)
     return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "softmax_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct cb_tensor *x = in->x[0];
     const int64_t classes = x->dims[x->rank - 1], rows = cb_tensor_count(x) / classes;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(x), CB_A_I64(rows),
                      CB_A_I64(classes));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "softmax_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -39,18 +29,15 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "softmax_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "softmax_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "softmax",
     .summary = "scores to probabilities over the last axis",
     .formula = "y = exp(x - max(x)) / sum(exp(x - max(x)))",
     .example = "- softmax",
-    .min_inputs = 1,
-    .max_inputs = 1,
     .dx_needs = CB_NEEDS_Y,
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),

@@ -17,21 +17,11 @@ static const struct cb_option options[] = {
     {"threshold", "y is x where beta x is above it", CB_OPT_REAL, AT(threshold), 0, 0},
 };
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "softplus",
     .summary = "the rectifier made smooth",
     .formula = "y = x if beta * x > threshold else log(1 + exp(beta * x)) / beta",
     .example = "- softplus: {beta: 1.0}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_X,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    CB_OPTIONS(options, defaults),
+    .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

@@ -3,18 +3,10 @@
  * into the layer above. */
 #include <cambium/layer.h>
 
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_Y};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "softsign",
     .summary = "from -1 to 1, slower than the hyperbolic tangent",
     .formula = "y = x / (1 + |x|)",
     .example = "- softsign",
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_Y,
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    .pointwise = CB_POINTWISE(CB_NEEDS_Y),
 })

@@ -116,17 +116,12 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_FEWER_OUTPUTS,
     .name = "split",
     .summary = "a tensor in parts along an axis: outputs NAME, NAME.1, NAME.2, ...",
     .formula = "y[i][..., j, ...] = x[..., sizes of the parts before i + j, ...]",
     .example = "- split: {parts: 2}\n  name: halves\n- add: {}\n  inputs: [halves, halves.1]",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .output_count = MAX_OUTPUTS,
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),

@@ -83,14 +83,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "stack",
     .summary = "tensors of one shape along a new axis",
     .formula = "y[..., i, ...] = x[i][..., ...]",
     .example = "- stack: {axis: 1}\n  inputs: [left, right]",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 1,
     .max_inputs = 32,
     .variants = CB_ARRAY(variants),

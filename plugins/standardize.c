@@ -75,22 +75,12 @@ static enum cb_status standardize_affine(const struct cb_instance *in, const flo
 #define STATE_ARGS(in) CB_A_TENSOR((in)->state[0]), CB_A_TENSOR((in)->state[1]), CB_A_TENSOR((in)->state[2])
 #define OPTION_ARGS(o) CB_A_I32((o)->per == PER_CHANNEL), CB_A_F32((o)->epsilon)
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "standardize_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const int64_t channels = channels_of(in), rows = cb_tensor_count(in->x[0]) / channels;
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)channels, (uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
                      STATE_ARGS(in), CB_A_I64(rows), CB_A_I32(channels),
                      OPTION_ARGS((const struct options *)in->options));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "standardize_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -126,23 +116,18 @@ static enum cb_status run_fit(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "standardize_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "standardize_dx"},
     {CB_PASS_FIT, 0, "plain", 0, NULL, prepare_fit, NULL, run_fit},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_FITTED,
     .name = "standardize",
     .summary = "features centred and scaled by figures of the training data",
     .formula = "y = (x - mean) / divisor",
     .example = "- standardize: {per: channel}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),

@@ -15,7 +15,6 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "subtract",
     .summary = "the difference of two tensors, or of a tensor and a value per channel",
     .formula = "y = a - b",

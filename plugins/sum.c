@@ -6,21 +6,11 @@ static const struct reduce_options defaults = {.axes = CB_LIST_EMPTY};
 
 static const struct cb_option options[] = {REDUCE_OPTION_TABLE};
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "sum_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct reduce_loops l = reduce_loops(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)l.outputs), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), REDUCE_ARGS(l),
                      CB_A_F32(1.0));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "sum_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -34,21 +24,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "sum_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "sum_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "sum",
     .summary = "the sum over axes",
     .formula = "y = sum of x over axes",
     .example = "- sum: {axes: [1, 2]}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct reduce_options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .infer = reduce_infer,
 })

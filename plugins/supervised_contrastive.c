@@ -35,11 +35,6 @@ static enum cb_status supervised_contrastive_infer(struct cb_instance *in)
     return in->host->saved(in->core, CB_F32, 2, (const int64_t[]){z->dims[0], 2});
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "supervised_contrastive_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -47,11 +42,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]),
                      CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_I64(d[0]),
                      CB_A_I64(d[1]), CB_A_F32(1.0 / o->temperature));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "supervised_contrastive_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -67,20 +57,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "supervised_contrastive_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "supervised_contrastive_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS | CB_LAYER_BATCH,
     .name = "supervised_contrastive",
     .summary = "a loss of features: near to those of one class in the batch, far from all others",
     .formula = "loss_i = log(sum_{a != i} exp(z_i . z_a / t)) - mean_{p of i's class, p != i} z_i . z_p / t",
     .example = "loss: {supervised_contrastive: {temperature: 0.1}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 2,
     .max_inputs = 2,
     .output_count = 2,

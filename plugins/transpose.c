@@ -70,16 +70,11 @@ static const char *const trials[] = {
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "transpose",
     .summary = "the axes behind N in another order",
     .formula = "axis d of y = axis permutation[d - 1] of x",
     .example = "- transpose: {permutation: [2, 1]}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = transpose_infer,

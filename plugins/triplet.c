@@ -30,11 +30,6 @@ static enum cb_status triplet_infer(struct cb_instance *in)
     return loss_outputs(in);
 }
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "triplet_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -42,11 +37,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->y[1]),
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_TENSOR(in->x[2]), CB_A_I64(d[0]),
                      CB_A_I64(d[1]), CB_A_F32(o->margin), CB_A_F32(o->p));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "triplet_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -60,20 +50,17 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "triplet_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "triplet_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS,
     .name = "triplet",
     .summary = "a loss of three vectors: the anchor nearer to its positive than to its negative",
     .formula = "loss = max(0, |anchor - positive|_p - |anchor - negative|_p + margin)",
     .example = "loss: {triplet: {margin: 0.5}}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
+    CB_OPTIONS(options, defaults),
     .min_inputs = 3,
     .max_inputs = 3,
     .output_count = 2,

@@ -83,11 +83,6 @@ static enum cb_status upsample_infer(struct cb_instance *in)
     CB_A_I32(n), CB_A_I32((h).in), CB_A_I32((w).in), CB_A_I32(c), CB_A_I32((h).out), CB_A_I32((w).out), \
         CB_A_I32((h).a), CB_A_I32((h).b), CB_A_I32((h).d), CB_A_I32((w).a), CB_A_I32((w).b), CB_A_I32((w).d)
 
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "upsample_forward", NULL);
-}
-
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -96,11 +91,6 @@ static enum cb_status run_forward(struct cb_instance *in)
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(x[3] + 15) / 16, (uint64_t)w.out, (uint64_t)(x[0] * h.out)),
                      CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), SIZE_ARGS(x[0], h, w, x[3]),
                      CB_A_I32(o->mode == BILINEAR));
-}
-
-static enum cb_status prepare_dx(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "upsample_dx", NULL);
 }
 
 static enum cb_status run_dx(struct cb_instance *in)
@@ -117,21 +107,16 @@ static enum cb_status run_dx(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_dx, NULL, run_dx},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "upsample_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "upsample_dx"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "upsample",
     .summary = "pictures at another height and width, by the nearest place or bilinear",
     .formula = "y[n,i,j,c] = x at (i H / OH, j W / OW), the place before it or the four around weighted by nearness",
     .example = "- upsample: {scale_factor: 2, mode: bilinear}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
+    CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),
     .infer = upsample_infer,
 })
