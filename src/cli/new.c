@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "data/survey.h"
+#include "train/defaults.h"
 
 static const struct cb_flag flags[] = {
     {"--from", "FOLDER", "a folder of pictures per class"},
@@ -85,7 +86,9 @@ static enum cb_status write_task(struct cb_cli *cli, const char *path, const cha
                                  const struct cb_survey *s)
 {
     struct cb_text text = {0};
+    struct cb_defaults defaults;
     const char *backbone = cb_cli_value(cli, "--backbone");
+    CB_TRY(cb_defaults_read(cli->arena, &defaults, cli->diag));
     uint32_t smallest, least = least_readable(cli->arena, d, s, &smallest);
     bool has_parts = false; /* the folder says itself what is for the test */
     for (uint32_t i = 0; i < d->count; i++) {
@@ -99,7 +102,7 @@ static enum cb_status write_task(struct cb_cli *cli, const char *path, const cha
     cb_text_addf(&text, "model:\n  backbone: %s   # pretrained on ImageNet; its layers stay frozen\n",
                  backbone != NULL ? backbone : "efficientnet_lite0");
     cb_text_add(&text, "  # frozen: none                 # train all layers instead (slower; more data, more gain)\n");
-    cb_text_add(&text, "  # head: [{dropout: {rate: 0.2}}, dense]\ndata:\n  images: ");
+    cb_text_addf(&text, "  # head: %s\ndata:\n  images: ", defaults.draft);
     cb_text_add_json_string(&text, folder);
     cb_text_add(&text, "\n");
     if (s->unreadable_count > 0) {

@@ -200,7 +200,7 @@ static enum cb_status read_item(const struct cb_value *value, struct item *out, 
     }
     if (value->kind != CB_KIND_MAP) {
         return cb_fail(diag, CB_INVALID, &value->at,
-                       "a layer is a word (`- relu`) or a map with one (`- dense: {units: 10}`), not %s",
+                       "a layer is a word (`- WORD`) or a map with one (`- WORD: {OPTION: VALUE}`), not %s",
                        cb_kind_name(value->kind));
     }
     for (size_t i = 0; i < value->as.map.count; i++) {

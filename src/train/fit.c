@@ -65,10 +65,14 @@ static double base_rate(const struct cb__fit *fit)
     return fit->task->config.optimizer.kind == CB_OPTIMIZER_AUTO || rate == 0 ? 1e-3 : rate;
 }
 
-/* True when some batchnorm takes its statistics from the batch: then a smaller batch is another computation. */
+/* True when a layer takes statistics from the batch, or its loss compares the batch's samples: then a smaller batch is
+ * another computation. */
 static bool depends_on_batch(const struct cb_network *net)
 {
     for (uint32_t i = 0; i < net->node_count; i++) {
+        if ((net->nodes[i].type->layer.flags & CB_LAYER_BATCH) != 0) {
+            return true;
+        }
         if (net->nodes[i].state_count > 0 && !net->nodes[i].inference_form &&
             (net->nodes[i].type->layer.flags & CB_LAYER_MODE_DEPENDENT) != 0) {
             return true;
@@ -107,8 +111,8 @@ static enum cb_status create_plan(struct cb__fit *fit)
     }
     if (request.batch < wanted && depends_on_batch(e->model->net)) {
         return cb_fail(fit->diag, CB_MEMORY, NULL,
-                       "a batch of %lld does not fit into the device's memory, and with a trained batchnorm it cannot be "
-                       "computed in parts: `batch: %lld` fits",
+                       "a batch of %lld does not fit into the device's memory, and as its samples depend on each other (a "
+                       "trained normalisation of the batch, or the loss) it cannot be computed in parts: `batch: %lld` fits",
                        (long long)wanted, (long long)request.batch);
     }
     if (request.batch < wanted) {
@@ -502,13 +506,14 @@ enum cb_status cb_fit(const struct cb_task *task, struct cb_engine *engine, cons
         out->seconds = cb_clock_seconds() - fit.started;
     } else if (status == CB_OK && task->config.optimizer.kind == CB_OPTIMIZER_LBFGS) {
         status = cb_fail(diag, CB_INVALID, NULL,
-                         "`lbfgs` solves one dense layer on frozen features; this head, the loss or what is frozen is "
+                         "`lbfgs` solves one linear layer on frozen features; this head, the loss or what is frozen is "
                          "another matter: use `adamw`");
     } else if (status == CB_OK && engine->store->trainable_count == 0) {
         status = cb_fail(diag, CB_INVALID, NULL, "everything is frozen: there is nothing to train");
     } else if (status == CB_OK) {
+        const bool is_of_features = (engine->model->loss_flags & CB_LAYER_EMBEDDING_LOSS) != 0;
         bool head_first = task->config.head_first && engine->model->head_dense != CB_NONE && !request->resume &&
-                          (has_exact_head(engine->model) || engine->model->link == NULL);
+                          !is_of_features && (has_exact_head(engine->model) || engine->model->link == NULL);
         if (head_first) {
             cb_watch_say(engine->watch, "the head is fitted first, on the pretrained features");
             status = cb__fit_head_first(task, engine, request->train, request->train_count, diag);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "train/loss.h"
 #include "train/random.h"
 
 void cb_model_destroy(struct cb_model *model)
@@ -75,121 +76,7 @@ enum cb_status cb_model_load_weights(struct cb_model *model, const struct cb_bac
     return cb_sha256_of_file(path, model->weights_sha256, diag);
 }
 
-/* ---- the loss ------------------------------------------------------------------------------------------------------- */
-
-/* A layer at the end that the loss takes over (softmax under cross_entropy) is left out of the network. */
-static void take_link_over(struct cb_model *model, const char *link)
-{
-    struct cb_network *net = model->net;
-    uint32_t last = net->wires[model->scores].node;
-    if (link == NULL || last == CB_NONE || strcmp(net->nodes[last].type->layer.name, link) != 0) {
-        return;
-    }
-    const char *before = net->wires[net->nodes[last].x[0]].name;
-    uint32_t keep = net->nodes[last].x[0];
-    cb_network_prune(net, &keep, 1);
-    model->scores = cb_network_find_wire(net, before);
-    model->input = net->inputs[0];
-}
-
-/* Whether the loss takes scores [N,K] with the data's kind of targets: its own infer says so, in a network that is thrown
- * away. */
-static bool takes(const struct cb_model *model, const struct cb_task *task, const char *word, bool values, int64_t k)
-{
-    struct cb_network *net = cb_network_create(model->net->registry, "probe");
-    const int64_t dims[2] = {1, k};
-    uint32_t inputs[2], node;
-    bool result = net != NULL &&
-                  cb_network_add_input(net, "scores", CB_F32, 2, dims, NULL, &inputs[0], NULL) == CB_OK &&
-                  cb_network_add_input(net, "target", values ? CB_F32 : CB_I32, values ? 2 : 1, dims, NULL, &inputs[1],
-                                       NULL) == CB_OK &&
-                  cb_network_add_layer(net, word, "loss", task->config.loss_options, inputs, 2, true, NULL, &node,
-                                       NULL) == CB_OK;
-    cb_network_destroy(net);
-    return result;
-}
-
-/* A loss that a task can name, for this kind of targets. */
-static enum cb_status check_loss(const struct cb_model *model, const struct cb_task *task, const char *word,
-                                 const struct cb_layer *loss, bool values, int64_t k, const struct cb_place *at,
-                                 struct cb_diag *diag)
-{
-    if ((loss->flags & CB_LAYER_LOSS) == 0) {
-        return cb_fail(diag, CB_INVALID, at, "`%s` is a layer, but no loss", word);
-    }
-    if (loss->min_inputs > 2) {
-        return cb_fail(diag, CB_UNSUPPORTED, at,
-                       "the loss `%s` compares %u tensors, but a task has one head and its targets: it is for programs "
-                       "that build their own network", word, loss->min_inputs);
-    }
-    if ((loss->flags & CB_LAYER_EMBEDDING_LOSS) != 0) {
-        return cb_fail(diag, CB_UNSUPPORTED, at,
-                       "the loss `%s` shapes features and makes no predictions, so that a task could not be judged: it is "
-                       "for programs that build their own network", word);
-    }
-    if (!takes(model, task, word, values, k) && takes(model, task, word, !values, k)) {
-        return cb_fail(diag, CB_MISMATCH, at, "the loss `%s` is for %s, but the data's labels are %s", word,
-                       values ? "classes" : "values", values ? "values" : "classes");
-    }
-    return CB_OK;
-}
-
-static enum cb_status add_loss(struct cb_model *model, const struct cb_task *task, const struct cb_dataset *dataset,
-                               struct cb_diag *diag)
-{
-    struct cb_network *net = model->net;
-    bool values = dataset != NULL && dataset->target == CB_TARGET_VALUES;
-    int64_t wanted = values ? dataset->value_count : model->class_count;
-    const char *word = task->config.loss != NULL ? task->config.loss : values ? "mse" : "cross_entropy";
-    const struct cb_value *loss_value = cb_map_get(task->train, "loss");
-    const struct cb_place *at = loss_value != NULL ? &loss_value->at : NULL;
-    const struct cb_layer_type *type;
-    CB_TRY(cb_registry_find(net->registry, word, at, &type, diag));
-    const int64_t probed = wanted > 0 ? wanted : 2;
-    if (dataset == NULL && task->config.loss != NULL && !takes(model, task, word, false, probed)) {
-        values = takes(model, task, word, true, probed);
-    }
-    CB_TRY(check_loss(model, task, word, &type->layer, values, probed, at, diag));
-    take_link_over(model, type->layer.link);
-    model->link = type->layer.link;
-    model->loss_flags = type->layer.flags;
-    const struct cb_tensor *scores = &net->wires[model->scores].shape;
-    if (scores->rank != 2 || (wanted > 0 && scores->dims[1] != wanted)) {
-        char dims[192];
-        const struct cb_place *head = task->head != NULL ? &task->head->at : &task->model->at;
-        const char *what = values ? "values a sample" : "classes";
-        if (scores->rank != 2) {
-            return cb_fail(diag, CB_MISMATCH, head,
-                           "the head's output `%s` has the shape %s, but the labels want [N, %" PRId64
-                           "]: is a `global_avgpool` or `flatten` missing in front of `dense`?",
-                           net->wires[model->scores].name, cb_format_dims(scores->rank, scores->dims, dims), wanted);
-        }
-        return cb_fail(diag, CB_MISMATCH, head, "the head's output `%s` has %" PRId64 " units, but the data has %" PRId64
-                       " %s", net->wires[model->scores].name, scores->dims[1], wanted, what);
-    }
-    model->outputs = (uint32_t)scores->dims[1];
-    int64_t dims[2] = {1, values ? scores->dims[1] : 1};
-    CB_TRY(cb_network_add_input(net, "target", values ? CB_F32 : CB_I32, values ? 2 : 1, dims, NULL, &model->target,
-                                diag));
-    uint32_t node, inputs[2] = {model->scores, model->target};
-    CB_TRY(cb_network_add_layer(net, word, "loss", task->config.loss_options, inputs, 2, true, at, &node, diag));
-    model->loss_value = net->nodes[node].y[0];
-    model->loss_weight = net->nodes[node].y[1];
-    return CB_OK;
-}
-
 /* ---- head ------------------------------------------------------------------------------------------------------------ */
-
-static enum cb_status default_head(struct cb_network *net, const struct cb_place *at, const struct cb_value **out,
-                                   struct cb_diag *diag)
-{
-    struct cb_value *list = cb_value_list(net->arena, at);
-    if (list == NULL || !cb_list_append(net->arena, list, cb_value_text(net->arena, "dense", at))) {
-        return cb_fail(diag, CB_MEMORY, at, "out of memory");
-    }
-    *out = list;
-    return CB_OK;
-}
 
 /* The first layer of a run's own head; NULL when it has none. */
 static const char *own_head(const struct cb_network *net, const struct cb_backbone *backbone)
@@ -206,7 +93,7 @@ static const char *own_head(const struct cb_network *net, const struct cb_backbo
 }
 
 static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
-                                   struct cb_diag *diag)
+                                   const struct cb_defaults *defaults, struct cb_diag *diag)
 {
     struct cb_network *net = model->net;
     if (task->keep_head) {
@@ -223,8 +110,9 @@ static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task 
     CB_TRY(cb_network_cut(net, replace, task->replace != NULL ? &task->replace->at : &task->model->at, &model->features,
                           diag));
     const struct cb_value *head = task->head;
+    head = head != NULL ? head : cb_defaults_head(net->arena, defaults, &task->model->at);
     if (head == NULL) {
-        CB_TRY(default_head(net, &task->model->at, &head, diag));
+        return cb_fail(diag, CB_MEMORY, &task->model->at, "out of memory");
     }
     net->class_count = model->class_count;
     CB_TRY(cb_network_read_layers(net, head, "head.", model->features, true, &model->scores, diag));
@@ -272,7 +160,9 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
                             const struct cb_dataset *dataset, uint32_t class_count, bool load, struct cb_diag *diag)
 {
     struct cb_network *net = model->net;
+    struct cb_defaults defaults;
     int64_t size[2];
+    CB_TRY(cb_defaults_read(net->arena, &defaults, diag));
     bool other_size = dataset != NULL && dataset->contract.modality == CB_IMAGE && backbone->contract.modality == CB_IMAGE;
     if (other_size) {
         size[0] = dataset->contract.shape[0];
@@ -293,8 +183,8 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
             model->class_count = dataset->value_count; /* what a `dense` without `units` gets */
         }
     }
-    CB_TRY(cut_and_head(model, task, backbone, diag));
-    CB_TRY(add_loss(model, task, dataset, diag));
+    CB_TRY(cut_and_head(model, task, backbone, &defaults, diag));
+    CB_TRY(cb__model_add_loss(model, task, dataset, &defaults, diag));
     CB_TRY(cb_network_freeze(net, task->frozen, task->batchnorm, diag));
     find_head_dense(model);
     CB_TRY(fill(model, task, backbone, load, diag));

@@ -52,7 +52,7 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
     if (task->head != NULL && task->head->kind == CB_KIND_TEXT && strcmp(task->head->text, "keep") == 0) {
         task->keep_head = true;
     } else if (task->head != NULL && (task->head->kind != CB_KIND_LIST || task->head->as.list.count == 0)) {
-        (void)cb_fail(diag, CB_INVALID, &task->head->at, "`head` must be a list of layers (`[dense]`) or `keep`");
+        (void)cb_fail(diag, CB_INVALID, &task->head->at, "`head` must be a list of layers, or `keep`");
     }
     if (task->keep_head && task->frozen != NULL && task->frozen->text != NULL &&
         strcmp(task->frozen->text, "backbone") == 0) {

@@ -21,7 +21,7 @@ const struct cb_key cb_model_keys[] = {
     {"frozen", "what does not move: the backbone (default), none, everything up to a layer, or patterns of names",
      "{anyOf: [{type: 'null'}, {enum: [backbone, none]}, " LIST_OF_TEXTS ", {type: object, additionalProperties: false, "
      "required: [up_to], properties: {up_to: {type: string, description: the last layer that is frozen}}}]}"},
-    {"head", "the layers that are grafted on ([dense] by default), or keep", "{anyOf: [{enum: [keep]}, "
+    {"head", "the layers that are grafted on (one linear layer by default), or keep", "{anyOf: [{enum: [keep]}, "
                                                                              "{$ref: '#/definitions/layers'}]}"},
     {"batchnorm", "frozen, affine (statistics kept, scale and shift trained) or trained",
      "{enum: [frozen, affine, trained]}"},
