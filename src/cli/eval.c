@@ -173,6 +173,26 @@ static enum cb_status judge_values(const struct evaluation *e, const float *rows
     return CB_OK;
 }
 
+/* What the run predicts must be what the data's labels are. */
+static enum cb_status check_labels(const struct evaluation *e, const char *run)
+{
+    const struct cb_dataset *d = e->dataset;
+    const uint32_t outputs = e->model->outputs;
+    if (d->target == CB_TARGET_NONE) {
+        return cb_fail(e->cli->diag, CB_MISMATCH, NULL, "the data has no labels: there is nothing to compare with");
+    }
+    if (d->target == CB_TARGET_CLASSES && e->model->classes == NULL) {
+        return cb_fail(e->cli->diag, CB_MISMATCH, NULL,
+                       "the run `%s` gives %u numbers a sample, not classes: to judge features train a head on them "
+                       "with `backbone: run:%s`", run, outputs, run);
+    }
+    if (d->target == CB_TARGET_VALUES && (e->model->classes != NULL || d->value_count != outputs)) {
+        return cb_fail(e->cli->diag, CB_MISMATCH, NULL, "the run `%s` gives %u %s, but the data has %u values a sample",
+                       run, outputs, e->model->classes != NULL ? "classes" : "values", d->value_count);
+    }
+    return CB_OK;
+}
+
 static enum cb_status evaluate(struct evaluation *e, const char *run)
 {
     struct cb_cli *cli = e->cli;
@@ -183,6 +203,7 @@ static enum cb_status evaluate(struct evaluation *e, const char *run)
     CB_TRY(cb_run_find(cli->arena, run, &folder, cli->diag));
     const char *data = cb_cli_value(cli, "--data");
     CB_TRY(data != NULL ? other_data(e, data) : own_data(e, folder));
+    CB_TRY(check_labels(e, run));
     cb_cli_flush(cli);
     float *rows = malloc((size_t)e->count * e->model->outputs * sizeof(float) + 1);
     enum cb_status status = rows != NULL ? cb_cli_open_device(cli, &device) : CB_MEMORY;
