@@ -6,6 +6,7 @@
  *
  * q [N,T,H,D], k [N,S,G,D], v [N,S,G,E], y [N,T,H,E], lse and delta [N,H,T]; g = h / (H / G). */
 #include "attention.clh"
+#include "epilogue.clh"
 
 static float attention_dot(__global const float *a, __global const float *b, int count)
 {
@@ -19,18 +20,17 @@ static float attention_dot(__global const float *a, __global const float *b, int
 
 /* lse NULL: is not kept. Work-items: (T, H, N). */
 __kernel void attention_forward(__global float *y, __global float *lse, __global const float *q,
-                                __global const float *k, __global const float *v, SIZES)
+                                __global const float *k, __global const float *v, SIZES CB_EPILOGUE_PARAMS)
 {
     const int t = get_global_id(0), h = get_global_id(1), n = get_global_id(2);
     if (t >= T || h >= H || n >= N) {
         return;
     }
     const int g = h / (H / G), visible = attention_visible(lengths, n, t, T, S, causal);
-    const long key_step = (long)G * D, value_step = (long)G * E;
+    const long key_step = (long)G * D, value_step = (long)G * E, index = (((long)n * T + t) * H + h) * E;
     q += (((long)n * T + t) * H + h) * D;
     k += ((long)n * S * G + g) * D;
     v += ((long)n * S * G + g) * E;
-    y += (((long)n * T + t) * H + h) * E;
 
     float largest = -INFINITY, sum = 0.0f;
     CB_IN_ORDER
@@ -40,14 +40,18 @@ __kernel void attention_forward(__global float *y, __global float *lse, __global
         largest = top;
     }
     for (int e = 0; e < E; e++) {
-        y[e] = 0.0f;
+        y[index + e] = 0.0f;
     }
     CB_IN_ORDER
     for (int s = 0; s < visible; s++) {
         const float p = exp(scale * attention_dot(q, k + s * key_step, D) - largest) / sum;
         for (int e = 0; e < E; e++) {
-            y[e] = CB_FMA(p, v[s * value_step + e], y[e]);
+            y[index + e] = CB_FMA(p, v[s * value_step + e], y[index + e]);
         }
+    }
+    for (int e = 0; e < E; e++) {
+        const float value = y[index + e];
+        CB_STORE(y, index + e, value, h * E + e);
     }
     if (lse) {
         lse[((long)n * H + h) * T + t] = visible > 0 ? largest + log(sum) : 0.0f;

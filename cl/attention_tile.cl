@@ -4,6 +4,7 @@
  * SP and TP are S and T rounded up to 16; what is behind the end is zero there. Whatever the batch, a row goes through
  * the same blocks; one that sees nothing of a block gets zeros from it. */
 #include "attention.clh"
+#include "epilogue.clh"
 
 #ifndef ATTENTION_PIECES
 #define ATTENTION_PIECES 4
@@ -88,7 +89,7 @@ __kernel void attention_turn(__global float *to, __global const float *from, int
 
 /* lse NULL: is not kept. Work-items: (T / ROWS rounded up, H, N). */
 __kernel void attention_forward_tile(__global float *y, __global float *lse, __global const float *q,
-                                     __global const float *turned_k, __global const float *v, SIZES)
+                                     __global const float *turned_k, __global const float *v, SIZES CB_EPILOGUE_PARAMS)
 {
     const int t0 = get_global_id(0) * ROWS, h = get_global_id(1), n = get_global_id(2), SP = (S + 15) / 16 * 16;
     if (t0 >= T || h >= H || n >= N) {
@@ -129,7 +130,8 @@ __kernel void attention_forward_tile(__global float *y, __global float *lse, __g
     for (int r = 0; r < ROWS && t0 + r < T; r++) {
         const float share = visible[r] > 0 ? 1.0f / total[r] : 0.0f;
         for (int c = 0; c < ATTENTION_PIECES; c++) {
-            vstore16(sum[r * ATTENTION_PIECES + c] * share, c, y + at[r]);
+            const float16 value = sum[r * ATTENTION_PIECES + c] * share;
+            CB_STORE16(y, at[r] + c * 16, value, h * D + c * 16);
         }
         if (lse) {
             lse[((long)n * H + h) * T + t0 + r] = visible[r] > 0 ? largest[r] + log(total[r]) : 0.0f;

@@ -5,6 +5,7 @@
  * so that y = columns w, dw = columns^T dy, and dx gathers what dy w^T put into the columns. A 1x1 convolution of stride 1
  * needs no columns: x is the matrix. Groups = 1. `first`: the picture at which this part of the batch begins. */
 #include "cambium.clh"
+#include "epilogue.clh"
 
 #define SIZES                                                                                                          \
     int N, int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW, int first
@@ -64,8 +65,25 @@ __kernel void conv2d_columns(__global float *columns, __global const float *x, S
     }
 }
 
+/* What follows a transposed convolution (forward), once a pixel has its sum: y[index, index + C) in place. */
+#ifdef CB_EPILOGUE
+static void finish_channels(__global float *y, size_t index, int C CB_EPILOGUE_PARAMS)
+{
+    int c = 0;
+    for (; c + 16 <= C; c += 16) {
+        const float16 value = vload16(0, y + index + c);
+        CB_STORE16(y, index + c, value, c);
+    }
+    for (; c < C; c++) {
+        const float value = y[index + c];
+        CB_STORE(y, index + c, value, c);
+    }
+}
+#endif
+
 /* dx[n,ih,iw,c] (+)= sum over the taps that meet the pixel, in the order (kh, kw). Work-items: (N * H). */
-__kernel void conv2d_from_columns(__global float *dx, __global const float *columns, int accumulate, SIZES)
+__kernel void conv2d_from_columns(__global float *dx, __global const float *columns, int accumulate,
+                                  SIZES CB_EPILOGUE_PARAMS)
 {
     const int r = get_global_id(0);
     if (r >= N * H) {
@@ -98,6 +116,9 @@ __kernel void conv2d_from_columns(__global float *dx, __global const float *colu
                 }
             }
         }
+#ifdef CB_EPILOGUE
+        finish_channels(dx, to - dx, C CB_EPILOGUE_ARGS);
+#endif
     }
 }
 

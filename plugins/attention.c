@@ -248,8 +248,9 @@ static enum cb_status tile_backward_run(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "tile", CB_CAP_TILE, tile_accepts, tile_forward_prepare, NULL, tile_forward_run},
-    {CB_PASS_FORWARD, 0, "plain", .run = plain_forward_run, .kernels = "attention_forward"},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, tile_accepts, tile_forward_prepare, NULL,
+     tile_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "attention_forward"},
     {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, tile_accepts, tile_backward_prepare, NULL, tile_backward_run},
     {CB_PASS_BACKWARD, 0, "plain", 0, NULL, plain_backward_prepare, NULL, plain_backward_run},
 };

@@ -204,7 +204,8 @@ static enum cb_status product_dw_run(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL, product_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
+     product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "conv_transpose2d_forward"},
     {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
     {CB_PASS_DX, 0, "plain", .run = plain_dx_run, .kernels = "conv_transpose2d_dx"},

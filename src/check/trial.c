@@ -284,7 +284,7 @@ static enum cb_status give_launch(struct cb_core *core, struct cb_kernel *kernel
 
 static enum cb_status give_gemm(struct cb_core *core, const struct cb_gemm *gemm)
 {
-    if (core->now->chained) {
+    if (core->now->chained && gemm->y->buffer == core->y[0]->buffer) { /* as src/graph/run.c */
         const struct cb_arg args[] = {CB_A_TENSOR(core->chain_scale), CB_A_TENSOR(core->chain_add)};
         return cb_device_gemm(core->device, gemm, chain_header, args, 2, core->diag);
     }

@@ -4,7 +4,7 @@
  * the plan and is no output, that reader joins if it is an affine per channel (batchnorm in inference form), a sum whose
  * other side already exists, or a pointwise layer. When gradients are wanted, nothing may join that would need the
  * tensors inside the chain for its backward: a pointwise layer must get along with its own output, and then ends the
- * chain. */
+ * chain. Nor does anything join a layer whose own backward reads its output. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +66,27 @@ static bool exists_before(const struct cb_plan *plan, uint32_t wire, uint32_t no
     return plan->is_input[wire] || (plan->net->wires[wire].node != CB_NONE && plan->net->wires[wire].node < node);
 }
 
+/* Its backward will run and reads y, which a chain would not leave in memory. */
+static bool keeps_output(const struct cb_plan *plan, const struct cb_node *node)
+{
+    uint32_t needs = 0;
+    if (!plan->request.gradients || !plan->wants_gradient[node->y[0]]) {
+        return false;
+    }
+    for (uint32_t k = 0; k < node->x_count; k++) {
+        needs |= plan->wants_gradient[node->x[k]] ? node->type->layer.dx_needs : 0;
+    }
+    for (uint32_t k = 0; k < node->param_count; k++) {
+        needs |= plan->net->params[node->params[k]].trainable ? node->type->layer.dw_needs : 0;
+    }
+    return (needs & CB_NEEDS_Y) != 0;
+}
+
+static uint32_t arg_count(const struct cb_op *op)
+{
+    return op->kind == CB_OP_POINTWISE ? op->option_count : op->kind == CB_OP_AFFINE && !op->folded ? 2 : 1;
+}
+
 static bool try_join(const struct cb_plan *plan, const struct cb_step *step, uint32_t wire, uint32_t reader,
                      struct cb_op *op, bool *ends)
 {
@@ -104,21 +125,26 @@ enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *f
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     bool ends = false;
+    uint32_t args = 0;
     if (step->is_copy) {
         struct cb_op *op = &step->ops[step->op_count++];
         *op = (struct cb_op){.kind = CB_OP_POINTWISE, .node = step->node, .in = node->x[0], .out = node->y[0],
                              .other = CB_NONE};
         read_pointwise_options(node, op);
         ends = plan->request.gradients && plan->wants_gradient[node->y[0]];
-    } else if (variant == NULL || (variant->flags & CB_VARIANT_EPILOGUE) == 0 || node->y_count != 1) {
+        args = arg_count(op);
+    } else if (variant == NULL || (variant->flags & CB_VARIANT_EPILOGUE) == 0 || node->y_count != 1 ||
+               keeps_output(plan, node)) {
         return CB_OK;
     }
     while (!ends && step->op_count < 31 && !plan->request.no_fusion) {
         uint32_t reader = only_reader(plan, step->final_wire);
         struct cb_op op;
-        if (reader == CB_NONE || fused_nodes[reader] || !try_join(plan, step, step->final_wire, reader, &op, &ends)) {
+        if (reader == CB_NONE || fused_nodes[reader] || !try_join(plan, step, step->final_wire, reader, &op, &ends) ||
+            args + arg_count(&op) > CB_CHAIN_ARGS) {
             break;
         }
+        args += arg_count(&op);
         step->ops[step->op_count++] = op;
         step->final_wire = op.out;
         fused_nodes[reader] = true;
@@ -304,10 +330,10 @@ enum cb_status cb__plan_pointwise_backward(struct cb_plan *plan, struct cb_op *o
     return status;
 }
 
-uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[64])
+uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[CB_CHAIN_ARGS])
 {
     uint32_t count = 0;
-    for (uint32_t n = 0; n < step->op_count && count + 16 < 64; n++) {
+    for (uint32_t n = 0; n < step->op_count; n++) {
         const struct cb_op *op = &step->ops[n];
         switch (op->kind) {
         case CB_OP_AFFINE:

@@ -187,7 +187,7 @@ static enum cb_status run_copy(struct cb_plan *plan, struct cb_step *step, struc
             rows = cb_tensor_count(x) / columns;
         }
     }
-    struct cb_arg args[4 + 64] = {CB_A_TENSOR(step->y[0]), CB_A_TENSOR(x), CB_A_I64(rows), CB_A_I64(columns)};
+    struct cb_arg args[4 + CB_CHAIN_ARGS] = {CB_A_TENSOR(step->y[0]), CB_A_TENSOR(x), CB_A_I64(rows), CB_A_I64(columns)};
     uint32_t count = 4 + cb__step_chain_args(step, args + 4);
     return cb_kernel_launch(plan->device, step->copy_kernel,
                             CB_GRID((uint64_t)(columns + 15) / 16, (uint64_t)rows, 1), args, count, diag);
@@ -410,7 +410,7 @@ enum cb_status cb__host_launch(struct cb_core *core, struct cb_kernel *kernel, c
         return fail_outside(core, "launch", "run");
     }
     if (core->pass != NULL && core->pass->takes_chain && cb_kernel_arg_count(kernel) > arg_count) {
-        struct cb_arg all[128];
+        struct cb_arg all[64 + CB_CHAIN_ARGS];
         if (arg_count > 64) {
             return cb__host.fail(core, CB_INVALID, NULL, "a kernel with more than 64 arguments");
         }
@@ -434,8 +434,9 @@ enum cb_status cb__host_gemm(struct cb_core *core, const struct cb_gemm *given)
         return fail_outside(core, "gemm", "run, without struct_size");
     }
     memcpy(&gemm, given, given->struct_size < sizeof(gemm) ? given->struct_size : sizeof(gemm));
-    struct cb_arg args[64];
-    bool takes_chain = core->pass != NULL && core->pass->takes_chain;
+    struct cb_arg args[CB_CHAIN_ARGS];
+    /* What follows the layer goes into the product that stores its output, not into those before it. */
+    const bool takes_chain = core->pass != NULL && core->pass->takes_chain && gemm.y->buffer == core->step->y[0]->buffer;
     uint32_t count = takes_chain ? cb__step_chain_args(core->step, args) : 0;
     return name_layer(core, cb_device_gemm(core->device, &gemm, takes_chain ? core->step->chain_header : NULL,
                                            takes_chain ? args : NULL, count, core->diag));

@@ -8,6 +8,7 @@
 
 #define CB_MAX_PASS_TENSORS 32
 #define CB_PASS_COUNT 5
+#define CB_CHAIN_ARGS 40 /* the most that a chain takes of the arguments of a kernel */
 
 /* One pass of one layer with its chosen variant. */
 struct cb_step_pass {
@@ -103,8 +104,8 @@ enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *f
 enum cb_status cb__plan_chain_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag);
 /* The kernel of a pointwise layer's backward: dx (+)= dy * NAME_df(x or y). */
 enum cb_status cb__plan_pointwise_backward(struct cb_plan *plan, struct cb_op *op, struct cb_diag *diag);
-/* Arguments that the parameters of the chain header ask for; returns their number (at most 64). */
-uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[64]);
+/* Arguments that the parameters of the chain header ask for; returns their number. */
+uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[CB_CHAIN_ARGS]);
 
 /* bind.c: lifetimes, memory, buffers. */
 enum cb_status cb__plan_bind(struct cb_plan *plan, struct cb_diag *diag);

@@ -1,8 +1,9 @@
 /* Every pointwise layer that the search path offers, fused into the layer above and by itself: the same outputs and the
  * same gradients, in inference and in training form. Also that it really is fused, wherever it can be.
  *
- * Each layer goes behind dense and behind one of the other producers in turn. Exits with 77 (skipped) when the machine
- * has no OpenCL device. */
+ * Each layer goes behind dense and behind one of the other producers in turn, relu behind all of them; the layers that
+ * are named on the command line (a person's own, tests/cli/own_layer) go behind all of them instead. Exits with 77
+ * (skipped) when the machine has no OpenCL device. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,18 +40,41 @@ static void must(enum cb_status status)
     fail_msg("%s", cb_status_name(status));
 }
 
-/* What stands above the layer, over x = [N,4,5,19]; `%s` is the layer. */
-static const char *const producers[] = {
-    "[flatten, {dense: {units: 37}, name: a}, %s, {dense: {units: 5}}]",
-    "[{conv2d: {filters: 19, kernel: 3, padding: 1}, name: a}, %s, flatten, {dense: {units: 5}}]",
-    "[{conv2d: {filters: 35, kernel: 1}}, {batchnorm: {}, name: a}, %s, flatten, {dense: {units: 5}}]",
-    "[{conv2d: {filters: 19, kernel: 1}, name: a}, {add: {}, inputs: [x, a]}, %s, flatten, {dense: {units: 5}}]",
-    "[{conv2d: {filters: 35, kernel: 1}, name: a}, {maxpool2d: {kernel: 3, stride: 1}, name: m}, "
-    "{avgpool2d: {kernel: 3, stride: 1}, inputs: [a], name: v}, {add: {}, inputs: [m, v]}, %s, flatten, "
-    "{dense: {units: 5}}]",
-    "[{conv2d: {filters: 35, kernel: 1}, name: a}, {global_avgpool: {}, name: g}, {multiply: {}, inputs: [a, g]}, %s, "
-    "flatten, {dense: {units: 5}}]",
-    "[{conv2d: {filters: 35, kernel: 1}, name: a}, {prelu: {}, name: p}, %s, flatten, {dense: {units: 5}}]",
+#define TAIL ", flatten, {dense: {units: 5}}]"
+#define END ", %s" TAIL
+#define SEQUENCE "{reshape: {shape: [20, 19]}}, "
+
+/* What stands above the layer, over x = [N,4,5,19]; `%s` is the layer. `step`: what of it is chosen on a processor. */
+static const struct {
+    const char *text, *step;
+    bool reads_y; /* its backward does: nothing is fused in training */
+} producers[] = {
+    {"[flatten, {dense: {units: 37}, name: a}, %s, {dense: {units: 5}}]", "dense/product", false},
+    {"[{conv2d: {filters: 19, kernel: 3, padding: 1}, name: a}" END, "conv2d/product", false},
+    {"[{conv2d: {filters: 35, kernel: 1}}, {batchnorm: {}, name: a}" END, "conv2d/product", false},
+    {"[{conv2d: {filters: 19, kernel: 1}, name: a}, {add: {}, inputs: [x, a]}" END, "conv2d/product", false},
+    {"[{conv2d: {filters: 35, kernel: 1}, name: a}, {maxpool2d: {kernel: 3, stride: 1}, name: m}, "
+     "{avgpool2d: {kernel: 3, stride: 1}, inputs: [a], name: v}, {add: {}, inputs: [m, v]}" END, "add/tile", false},
+    {"[{conv2d: {filters: 35, kernel: 1}, name: a}, {global_avgpool: {}, name: g}, {multiply: {}, inputs: [a, g]}" END,
+     "multiply/tile", false},
+    {"[{conv2d: {filters: 35, kernel: 1}, name: a}, {prelu: {}, name: p}" END, "prelu/plain", false},
+    {"[{conv2d: {filters: 16, kernel: 1}}, {conv2d: {filters: 32, kernel: 3, padding: 1}, name: a}" END,
+     "conv2d/winograd", false},
+    {"[{conv2d: {filters: 16, kernel: 1}}, {conv2d: {filters: 16, kernel: 3, padding: 1, groups: 16}, name: a}" END,
+     "conv2d/depthwise", false},
+    {"[{conv2d: {filters: 38, kernel: 3, groups: 19}, name: a}" END, "conv2d/plain", false},
+    {"[flatten, {dense: {units: 7}, name: a}, %s, {dense: {units: 5}}]", "dense/plain", false},
+    {"[" SEQUENCE "{conv1d: {filters: 35, kernel: 3}, name: a}" END, "conv1d/product", false},
+    {"[" SEQUENCE "{conv1d: {filters: 38, kernel: 3, groups: 19}, name: a}" END, "conv1d/plain", false},
+    {"[{conv_transpose2d: {filters: 21, kernel: 3, stride: 2}, name: a}" END, "conv_transpose2d/product", false},
+    {"[{conv_transpose2d: {filters: 21, kernel: 1}, name: a}" END, "conv_transpose2d/product", false},
+    {"[{conv_transpose2d: {filters: 19, kernel: 3, groups: 19}, name: a}" END, "conv_transpose2d/plain", false},
+    {"[{conv2d: {filters: 36, kernel: 1}}, {groupnorm: {groups: 4}, name: a}" END, "groupnorm/", false},
+    {"[" SEQUENCE "{layernorm: {}, name: a}" END, "layernorm/tile", false},
+    {"[" SEQUENCE "{dense: {units: 18}, name: q}, {dense: {units: 18}, inputs: [reshape], name: k}, {dense: {units: 21}, "
+     "inputs: [reshape], name: a}, {attention: {heads: 3}, inputs: [q, k, a]}" END, "attention/plain", true},
+    {"[" SEQUENCE "{dense: {units: 32}, name: q}, {dense: {units: 32}, inputs: [reshape], name: a}, {attention: {heads: 2}, "
+     "inputs: [q, q, a]}" END, "attention/tile", true},
 };
 #define PRODUCER_COUNT (sizeof(producers) / sizeof(producers[0]))
 
@@ -126,11 +150,12 @@ struct results {
     char *steps; /* what cb_plan_describe says */
 };
 
-static struct results run(struct subject *s, bool training, bool no_fusion)
+static struct results run(struct subject *s, bool training, bool no_fusion, const char *variant)
 {
     const uint32_t outputs[] = {s->output, s->losses};
     const struct cb_plan_request request = {.training = training, .gradients = training, .batch = BATCH,
-                                            .outputs = outputs, .output_count = 2, .no_fusion = no_fusion};
+                                            .outputs = outputs, .output_count = 2, .no_fusion = no_fusion,
+                                            .variant = variant};
     const struct cb_plan_run once = {.n = BATCH, .seed = 1};
     struct results r = {.count = BATCH * 5};
     struct cb_text text = {0};
@@ -192,25 +217,52 @@ static void compare(const char *what, const struct results *a, const struct resu
 
 /* ---- each layer ---- */
 
-static void check(const struct cb_layer *layer, const char *options, size_t producer)
+static void check(const struct cb_layer *layer, const char *options, size_t producer, const char *variant)
 {
-    char what[160], words[128], text[512], plus[64];
+    char what[200], words[128], text[512], plus[64];
     struct subject s;
+    const bool is_tile = (cb_device_get_facts(world.device)->caps & CB_CAP_TILE) != 0;
     snprintf(words, sizeof(words), "{%s: %s}", layer->name, options);
-    snprintf(text, sizeof(text), producers[producer], words);
+    snprintf(text, sizeof(text), producers[producer].text, words);
     snprintf(plus, sizeof(plus), "+ %s", layer->name);
     open_subject(&s, text, needs_positive(layer->name) ? 12.0f : 0.0f);
     for (int training = 0; training < 2; training++) {
-        const struct results fused = run(&s, training, false), alone = run(&s, training, true);
-        const bool fits = !training || layer->pointwise->df_reads == CB_NEEDS_Y;
-        snprintf(what, sizeof(what), "%s, producer %zu, %s", words, producer, training ? "training" : "inference");
+        const struct results fused = run(&s, training, false, variant), alone = run(&s, training, true, variant);
+        const bool fits = !training || (layer->pointwise->df_reads == CB_NEEDS_Y && !producers[producer].reads_y);
+        snprintf(what, sizeof(what), "%s behind %s, %s%s", words, producers[producer].step,
+                 training ? "training" : "inference", variant != NULL ? ", plain" : "");
         if ((strstr(fused.steps, plus) != NULL) != fits || strstr(alone.steps, plus) != NULL) {
             fail_msg("%s: fused or not against what is due:\n%s\n%s", what, fused.steps, alone.steps);
+        }
+        if (is_tile && variant == NULL && strstr(fused.steps, producers[producer].step) == NULL) {
+            fail_msg("%s: other kernels:\n%s", what, fused.steps);
         }
         compare(what, &fused, &alone);
     }
     cb_store_destroy(s.store);
     cb_network_destroy(s.net);
+}
+
+static const char *options_of(const char *layer)
+{
+    for (size_t k = 0; k < sizeof(chosen) / sizeof(chosen[0]); k++) {
+        if (strcmp(chosen[k].layer, layer) == 0) {
+            return chosen[k].options;
+        }
+    }
+    return "{}";
+}
+
+static void check_everywhere(const char *word, const char *options)
+{
+    const struct cb_layer_type *type;
+    must(cb_registry_find(world.registry, word, NULL, &type, world.diag));
+    for (size_t p = 0; p < PRODUCER_COUNT; p++) {
+        check(&type->layer, options, p, NULL);
+        if (strstr(producers[p].step, "/plain") == NULL) {
+            check(&type->layer, options, p, "plain");
+        }
+    }
 }
 
 static void test_all_layers(void **state)
@@ -221,18 +273,31 @@ static void test_all_layers(void **state)
     must(cb_registry_words(world.registry, world.arena, &words, &count, world.diag));
     for (size_t i = 0; i < count; i++) {
         const struct cb_layer_type *type;
-        const char *options = "{}";
         must(cb_registry_find(world.registry, words[i], NULL, &type, world.diag));
-        if (type->layer.pointwise == NULL) {
-            continue;
+        if (type->layer.pointwise != NULL) {
+            check(&type->layer, options_of(words[i]), 0, NULL);
+            check(&type->layer, options_of(words[i]), 1 + found++ % (PRODUCER_COUNT - 1), NULL);
         }
-        for (size_t k = 0; k < sizeof(chosen) / sizeof(chosen[0]); k++) {
-            options = strcmp(chosen[k].layer, words[i]) == 0 ? chosen[k].options : options;
-        }
-        check(&type->layer, options, 0);
-        check(&type->layer, options, 1 + found++ % (PRODUCER_COUNT - 1));
     }
     assert_true(found >= 23);
+}
+
+static void test_all_producers(void **state)
+{
+    (void)state;
+    check_everywhere("relu", "{}");
+}
+
+/* WORD, or WORD=OPTIONS in YAML: those of the command line. */
+static void test_named(void **state)
+{
+    for (char **word = *state; *word != NULL; word++) {
+        char *options = strchr(*word, '=');
+        if (options != NULL) {
+            *options++ = '\0';
+        }
+        check_everywhere(*word, options != NULL ? options : "{}");
+    }
 }
 
 /* One layer twice with other options, others between: each gets its own. */
@@ -245,13 +310,77 @@ static void test_long_chain(void **state)
                  "{gelu: {approximate: tanh}}, {leaky_relu: {negative_slope: 2.0}}, {gelu: {approximate: none}}, "
                  "{clip: {min: -0.1, max: 0.25}}, tanh, flatten, {dense: {units: 5}}]",
                  0.0f);
-    const struct results fused = run(&s, false, false), alone = run(&s, false, true);
+    const struct results fused = run(&s, false, false, NULL), alone = run(&s, false, true, NULL);
     if (strstr(fused.steps, "+ leaky_relu + gelu + leaky_relu_2 + gelu_2 + clip + tanh") == NULL) {
         fail_msg("the chain is not one:\n%s", fused.steps);
     }
     compare("a long chain", &fused, &alone);
     cb_store_destroy(s.store);
     cb_network_destroy(s.net);
+}
+
+#define TWENTY_FIVE \
+    "{hardtanh: {min_val: -2.90, max_val: 2.90}, name: h1}, {hardtanh: {min_val: -2.80, max_val: 2.80}, name: h2}, " \
+    "{hardtanh: {min_val: -2.70, max_val: 2.70}, name: h3}, {hardtanh: {min_val: -2.60, max_val: 2.60}, name: h4}, " \
+    "{hardtanh: {min_val: -2.50, max_val: 2.50}, name: h5}, {hardtanh: {min_val: -2.40, max_val: 2.40}, name: h6}, " \
+    "{hardtanh: {min_val: -2.30, max_val: 2.30}, name: h7}, {hardtanh: {min_val: -2.20, max_val: 2.20}, name: h8}, " \
+    "{hardtanh: {min_val: -2.10, max_val: 2.10}, name: h9}, {hardtanh: {min_val: -2.00, max_val: 2.00}, name: h10}, " \
+    "{hardtanh: {min_val: -1.90, max_val: 1.90}, name: h11}, {hardtanh: {min_val: -1.80, max_val: 1.80}, name: h12}, " \
+    "{hardtanh: {min_val: -1.70, max_val: 1.70}, name: h13}, {hardtanh: {min_val: -1.60, max_val: 1.60}, name: h14}, " \
+    "{hardtanh: {min_val: -1.50, max_val: 1.50}, name: h15}, {hardtanh: {min_val: -1.40, max_val: 1.40}, name: h16}, " \
+    "{hardtanh: {min_val: -1.30, max_val: 1.30}, name: h17}, {hardtanh: {min_val: -1.20, max_val: 1.20}, name: h18}, " \
+    "{hardtanh: {min_val: -1.10, max_val: 1.10}, name: h19}, {hardtanh: {min_val: -1.00, max_val: 1.00}, name: h20}, " \
+    "{hardtanh: {min_val: -0.90, max_val: 0.90}, name: h21}, {hardtanh: {min_val: -0.80, max_val: 0.80}, name: h22}, " \
+    "{hardtanh: {min_val: -0.70, max_val: 0.70}, name: h23}, {hardtanh: {min_val: -0.60, max_val: 0.60}, name: h24}, " \
+    "{hardtanh: {min_val: -0.50, max_val: 0.50}, name: h25}"
+
+/* Whole networks: what is fused into what, in inference and in training; NULL: only the values count. */
+static const struct {
+    const char *what, *text, *inference, *training;
+} networks[] = {
+    {"batchnorm and two layers", "[{conv2d: {filters: 19, kernel: 3}, name: a}, batchnorm, relu, silu" TAIL,
+     "a                            conv2d/product + batchnorm (folded) + relu + silu\n",
+     "batchnorm                    batchnorm/tile + relu\n"},
+    {"two readers", "[{conv2d: {filters: 19, kernel: 1}, name: a}, {relu: {}, name: r}, {conv2d: {filters: 19, kernel: 1}, "
+     "name: c}, {add: {}, inputs: [c, r]}, tanh" TAIL, "conv2d/product + add + tanh\n", "conv2d/product + add + tanh\n"},
+    {"a sum with itself", "[{conv2d: {filters: 19, kernel: 1}, name: a}, {relu: {}, name: r}, {add: {}, inputs: [r, r]}, "
+     "tanh" TAIL, "conv2d/product + r\n", "conv2d/product + r\n"},
+    {"the producer has two readers", "[{conv2d: {filters: 19, kernel: 1}, name: a}, {relu: {}, name: r}, {tanh: {}, name: t, "
+     "inputs: [a]}, {add: {}, inputs: [r, t]}, sigmoid" TAIL, "pointwise + add + sigmoid\n", NULL},
+    {"at the end", "[flatten, {dense: {units: 5}, name: a}, {relu: {}, name: last}]", "+ last\n", "+ last\n"},
+    {"behind a view", "[{conv2d: {filters: 19, kernel: 1}, name: a}, {reshape: {shape: [10, 38]}}, {relu: {}, name: r}, "
+     "batchnorm, flatten, tanh, {dense: {units: 5}}]", "pointwise + batchnorm\n", NULL},
+    {"a view before two readers", "[{conv2d: {filters: 19, kernel: 1}, name: a}, {flatten: {}, name: f}, {relu: {}, name: r}, "
+     "{tanh: {}, name: t, inputs: [f]}, {add: {}, inputs: [r, t]}, {dense: {units: 5}}]", NULL, NULL},
+    {"shared params", "[{conv2d: {filters: 19, kernel: 1}, name: a}, {relu: {}, name: r}, {conv2d: {filters: 19, kernel: 1}, "
+     "name: b, share: {w: a.w, b: a.b}}, {tanh: {}, name: t}" TAIL, "+ t\n", "+ t\n"},
+    {"shared params, each with its batchnorm", "[{conv2d: {filters: 19, kernel: 1}, name: a}, batchnorm, relu, {conv2d: "
+     "{filters: 19, kernel: 1}, name: b, share: {w: a.w, b: a.b}}, {batchnorm: {}, name: n}, {tanh: {}, name: t}" TAIL,
+     "+ n (folded) + t\n", "+ t\n"},
+    {"more arguments than a kernel takes", "[{conv2d: {filters: 19, kernel: 3}, name: a}, " TWENTY_FIVE TAIL,
+     "pointwise + h22 + h23 + h24 + h25\n", NULL},
+    {"prelu between", "[{conv2d: {filters: 19, kernel: 1}, name: a}, relu, {prelu: {}, name: p}, {tanh: {}, name: t}" TAIL,
+     "prelu/plain + t\n", "prelu/plain + t\n"},
+};
+
+static void test_networks(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
+        struct subject s;
+        const bool is_tile = (cb_device_get_facts(world.device)->caps & CB_CAP_TILE) != 0;
+        open_subject(&s, networks[i].text, 0.0f);
+        for (int training = 0; training < 2; training++) {
+            const struct results fused = run(&s, training, false, NULL), alone = run(&s, training, true, NULL);
+            const char *due = training ? networks[i].training : networks[i].inference;
+            if (is_tile && due != NULL && strstr(fused.steps, due) == NULL) {
+                fail_msg("%s: fused or not against what is due, %s:\n%s", networks[i].what, due, fused.steps);
+            }
+            compare(networks[i].what, &fused, &alone);
+        }
+        cb_store_destroy(s.store);
+        cb_network_destroy(s.net);
+    }
 }
 
 /* gelu by tanh lies within 1e-3 of the exact one, but is another: the choice arrives. */
@@ -264,7 +393,7 @@ static void test_choice(void **state)
         struct subject s;
         open_subject(&s, i == 0 ? "[flatten, {dense: {units: 5}}, gelu]"
                                 : "[flatten, {dense: {units: 5}}, {gelu: {approximate: tanh}}]", 0.0f);
-        r[i] = run(&s, false, false);
+        r[i] = run(&s, false, false, NULL);
         cb_store_destroy(s.store);
         cb_network_destroy(s.net);
     }
@@ -274,10 +403,12 @@ static void test_choice(void **state)
     assert_true(difference > 1e-5 && difference < 1e-3);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_layers), cmocka_unit_test(test_long_chain),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_all_layers), cmocka_unit_test(test_all_producers),
+                                       cmocka_unit_test(test_long_chain), cmocka_unit_test(test_networks),
                                        cmocka_unit_test(test_choice)};
+    const struct CMUnitTest named[] = {cmocka_unit_test_prestate(test_named, argv + 1)};
     world.arena = cb_arena_create();
     world.diag = cb_diag_create();
     if (cb_device_open(NULL, &world.device, world.diag) != CB_OK) {
@@ -285,7 +416,8 @@ int main(void)
         return 77;
     }
     world.registry = cb_registry_create(&cb__host);
-    const int failed = cmocka_run_group_tests_name("fusion", tests, NULL, NULL);
+    const int failed = argc > 1 ? cmocka_run_group_tests_name("fusion", named, NULL, NULL)
+                                : cmocka_run_group_tests_name("fusion", tests, NULL, NULL);
     cb_registry_destroy(world.registry);
     cb_device_close(world.device);
     cb_diag_destroy(world.diag);
