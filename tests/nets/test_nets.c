@@ -298,7 +298,7 @@ static void compare_gradients(const struct subject *s, const char *what, const s
     }
     for (uint32_t p = 0; p < s->net->param_count; p++) {
         const struct cb_param *param = &s->net->params[p];
-        if (param->is_state) {
+        if (!param->trainable) {
             continue;
         }
         const struct cb_value *row = get(table, param->name);
@@ -373,7 +373,7 @@ static void descend(struct subject *s, struct cb_store *store, double rate)
     must(cb_store_download(store, world.diag)); /* states moved on the device */
     for (uint32_t p = 0; p < s->net->param_count; p++) {
         struct cb_param *param = &s->net->params[p];
-        if (!param->is_state) {
+        if (param->trainable) {
             float *g = read_gradient(s, store, p);
             for (int64_t i = 0; i < param->count; i++) {
                 param->host[i] -= (float)rate * g[i];
