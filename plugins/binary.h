@@ -34,9 +34,6 @@ static bool binary_is_gate(const struct cb_tensor *a, const struct cb_tensor *b)
 static enum cb_status binary_infer(struct cb_instance *in, const char *layer)
 {
     const struct cb_tensor *a = in->x[0], *b = in->x[1];
-    if (a->dtype != CB_F32 || b->dtype != CB_F32) {
-        return in->host->fail(in->core, CB_MISMATCH, NULL, "%s needs real numbers, not whole ones", layer);
-    }
     if (!binary_same_shape(a, b) && !binary_is_gate(a, b)) {
         return in->host->fail(in->core, CB_MISMATCH, NULL,
                               "%s needs two inputs of one shape, or a second one of [N,C] or [N,1,1,C] with the first "

@@ -27,7 +27,11 @@ static enum cb_status concat_infer(struct cb_instance *in)
     }
     for (uint32_t i = 1; i < in->x_count; i++) {
         const struct cb_tensor *b = in->x[i];
-        bool fits = b->rank == a->rank && b->dtype == a->dtype;
+        if (b->dtype != a->dtype) {
+            return host->fail(in->core, CB_MISMATCH, NULL, "concat needs values or whole numbers, but input %u differs "
+                              "from the first", (unsigned)i + 1);
+        }
+        bool fits = b->rank == a->rank;
         for (uint32_t d = 0; fits && d < a->rank; d++) {
             fits = d == axis || b->dims[d] == a->dims[d];
         }
@@ -102,4 +106,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = concat_infer,
+    .integer_inputs = UINT32_MAX,
 })

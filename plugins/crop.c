@@ -102,4 +102,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = crop_infer,
+    .integer_inputs = CB_BIT(0),
 })

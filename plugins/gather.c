@@ -9,9 +9,9 @@ static enum cb_status gather_infer(struct cb_instance *in)
 {
     const struct cb_host *host = in->host;
     const struct cb_tensor *x = in->x[0], *indices = in->x[1];
-    if (x->rank != 3 || x->dtype != CB_F32) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "gather takes rows of values [N,T,C], but its first input %s",
-                          x->rank != 3 ? "has other axes" : "holds integers");
+    if (x->rank != 3) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "gather takes rows of values [N,T,C], but its first input has "
+                          "rank %u", (unsigned)x->rank);
     }
     if (indices->rank != 2 || indices->dtype != CB_I32) {
         return host->fail(in->core, CB_MISMATCH, NULL, "gather needs integers [N,M] as its second input, which %s",

@@ -53,9 +53,9 @@ static enum cb_status pad_infer(struct cb_instance *in)
     const struct cb_host *host = in->host;
     const struct options *o = in->options;
     const struct cb_tensor *x = in->x[0];
-    if ((x->rank != 3 && x->rank != 4) || x->dtype != CB_F32) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "pad needs values [N,H,W,C] or [N,T,C], but its input %s",
-                          x->dtype != CB_F32 ? "holds integers" : "has other axes");
+    if (x->rank != 3 && x->rank != 4) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "pad needs [N,H,W,C] or [N,T,C], but its input has rank %u",
+                          (unsigned)x->rank);
     }
     const uint32_t count = o->padding.count;
     if (count == 0 || count == 3 || (count == 4 && x->rank == 3)) {

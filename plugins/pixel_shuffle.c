@@ -54,4 +54,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = pixel_shuffle_infer,
+    .integer_inputs = CB_BIT(0),
 })

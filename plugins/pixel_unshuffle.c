@@ -62,4 +62,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = pixel_unshuffle_infer,
+    .integer_inputs = CB_BIT(0),
 })

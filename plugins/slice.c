@@ -101,4 +101,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = slice_infer,
+    .integer_inputs = CB_BIT(0),
 })

@@ -126,4 +126,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = split_infer,
+    .integer_inputs = CB_BIT(0),
 })

@@ -93,4 +93,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = stack_infer,
+    .integer_inputs = UINT32_MAX,
 })

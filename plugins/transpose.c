@@ -78,4 +78,5 @@ CB_PLUGIN({
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = transpose_infer,
+    .integer_inputs = CB_BIT(0),
 })

@@ -58,9 +58,9 @@ static enum cb_status upsample_infer(struct cb_instance *in)
     const struct cb_host *host = in->host;
     const struct options *o = in->options;
     const struct cb_tensor *x = in->x[0];
-    if (x->rank != 4 || x->dtype != CB_F32) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "upsample needs values [N,H,W,C], but its input %s",
-                          x->rank != 4 ? "has other axes" : "holds integers");
+    if (x->rank != 4) {
+        return host->fail(in->core, CB_MISMATCH, NULL, "upsample needs [N,H,W,C], but its input has rank %u",
+                          (unsigned)x->rank);
     }
     if ((o->factor.count > 0) == (o->size.count > 0)) {
         return host->fail(in->core, CB_INVALID, NULL, "upsample needs either `scale_factor` or `size`");

@@ -44,6 +44,7 @@ def row_cases(f, fn, fixed, one=None):
            params=vectors(fixed, 150, 81), checks={"large": True})
     f.case("70 rows, 80 channels", [Gen(70, 80, seed=84, scale=2.0)], params=vectors(fixed, 80, 85))
     f.error("no axis", [Gen(4, seed=1)], f"{f.layer} needs an axis behind N, but its input has rank 1")
+    f.error("ids", [Lit([1, 2], [1, 2])], "input 1 holds whole numbers (ids), but it computes with values")
 
 
 def layernorm():

@@ -23,7 +23,7 @@ def concat():
     f.case("many rows", [Gen(2, 40, 40, 12, seed=1), Gen(2, 40, 40, 20, seed=2)])
     f.error("other rows", [Gen(2, 3, 4, seed=1), Gen(2, 2, 4, seed=1)], "input 2 differs from the first elsewhere")
     f.error("other rank", [Gen(2, 3, seed=1), Gen(2, 3, 1, seed=1)], "differ along axis 1 alone, but input 2")
-    f.error("words and numbers", [Gen(1, 2, seed=1), Lit([1, 2], [1, 2])], "input 2 differs from the first elsewhere")
+    f.error("words and numbers", [Gen(1, 2, seed=1), Lit([1, 2], [1, 2])], "concat needs values or whole numbers, but input 2")
     f.error("along N", [Gen(2, 3, seed=1), Gen(2, 3, seed=1)], "`axis` is 0, which is N: samples stay apart",
             options={"axis": 0})
     f.error("along N from the end", [Gen(2, 3, seed=1)], "`axis` is -2, which is N", options={"axis": -2})
@@ -204,8 +204,8 @@ def gather():
            gradients=False, checks={"gradient_check": False})
     f.error("places as values", [Gen(2, 3, 4, seed=1), Gen(2, 3, seed=1)], "its second input, which holds values")
     f.error("places of another rank", [Gen(2, 3, 4, seed=1), Lit([1, 2])], "its second input, which has other axes")
-    f.error("no sequence", [Gen(2, 3, seed=1), Lit([1, 2], [2, 1])], "but its first input has other axes")
-    f.error("ids", [Lit([1, 2], [2, 1, 1]), Lit([1, 2], [2, 1])], "but its first input holds integers")
+    f.error("no sequence", [Gen(2, 3, seed=1), Lit([1, 2], [2, 1])], "but its first input has rank 2")
+    f.error("ids", [Lit([1, 2], [2, 1, 1]), Lit([1, 2], [2, 1])], "input 1 holds whole numbers (ids)")
     f.write()
 
 
@@ -245,8 +245,8 @@ def pad():
             options={"padding": [1, 2, 3]})
     f.error("four for a sequence", [Gen(1, 3, 4, seed=1)], "`padding` takes 1 or 2 numbers here, not 4",
             options={"padding": [1, 2, 3, 4]})
-    f.error("features", [Gen(2, 3, seed=1)], "but its input has other axes", options={"padding": 1})
-    f.error("ids", [Lit([1, 2], [1, 2, 1])], "but its input holds integers", options={"padding": 1})
+    f.error("features", [Gen(2, 3, seed=1)], "but its input has rank 2", options={"padding": 1})
+    f.error("ids", [Lit([1, 2], [1, 2, 1])], "input 1 holds whole numbers (ids)", options={"padding": 1})
     f.write()
 
 
@@ -278,8 +278,8 @@ def upsample():
             options={"size": 3, "align_corners": True})
     f.error("too large", [Gen(1, 100, 100, 1, seed=1)], "the pictures are too large: 100 x 100 would become",
             options={"scale_factor": 1024})
-    f.error("a sequence", [Gen(1, 2, 2, seed=1)], "but its input has other axes", options={"size": 3})
-    f.error("ids", [Lit([1], [1, 1, 1, 1])], "but its input holds integers", options={"size": 3})
+    f.error("a sequence", [Gen(1, 2, 2, seed=1)], "but its input has rank 3", options={"size": 3})
+    f.error("ids", [Lit([1], [1, 1, 1, 1])], "input 1 holds whole numbers (ids)", options={"size": 3})
     f.write()
 
 
