@@ -4,14 +4,16 @@
  *   bilinear: the four places around (i + 1/2) H / OH - 1/2, weighted by nearness; or with align_corners around
  *             i (H - 1) / (OH - 1), so that the corners stay what they are
  *
- * The places are worked out in whole numbers: (a i + b) / d. */
+ * A `scale_factor` s makes OH = H s, rounded down, and stands for OH / H above where it is no whole number (PyTorch without
+ * recompute_scale_factor). The places are worked out in whole numbers: (a i + b) / d. */
 #include <cambium/layer.h>
 
 enum { NEAREST, BILINEAR };
 static const char *const mode_words[] = {"nearest", "bilinear", NULL};
 
 struct options {
-    struct cb_list factor, size; /* of int64_t */
+    struct cb_list factor; /* of double */
+    struct cb_list size;   /* of int64_t */
     int32_t mode;
     uint32_t align_corners;
 };
@@ -21,7 +23,7 @@ static const struct options defaults = {.factor = CB_LIST_EMPTY, .size = CB_LIST
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
     {"scale_factor", "by which height and width grow: [vertical, horizontal], or one number; or give `size`",
-     CB_OPT_INTS, AT(factor), 1, 1 << 10, NULL, 0, 2},
+     CB_OPT_REALS, AT(factor), 1.0 / 256, 1 << 10, NULL, 0, 2},
     {"size", "height and width of the output, or one number for both", CB_OPT_INTS, AT(size), 1, 1 << 15, NULL, 0, 2},
     {"mode", "the nearest place, or the four around weighted by nearness", CB_OPT_CHOICE, AT(mode), 0, 0, mode_words, 0,
      0},
@@ -29,27 +31,54 @@ static const struct cb_option options[] = {
      AT(align_corners), 0, 0, NULL, 0, 0},
 };
 
-/* One direction: `in` places become `out`; place i lies at (a i + b) / d. */
+/* One direction: `in` places become `out`, each place `to` / `from` times as large; place i lies at (a i + b) / d. */
 struct axis {
-    int64_t in, out, a, b, d;
+    int64_t in, out, from, to, a, b, d;
 };
 
-static struct axis axis_of(const struct options *o, int64_t in, uint32_t i)
+/* A scale factor as the fraction to / from; false where none with so small a `from` is it. */
+static bool read_factor(double factor, struct axis *s)
 {
-    const struct cb_list *list = o->size.count > 0 ? &o->size : &o->factor;
-    const int64_t given = ((const int64_t *)list->items)[i < list->count ? i : list->count - 1];
-    struct axis s = {.in = in, .out = o->size.count > 0 ? given : in * given};
+    for (s->from = 1; s->from <= 256; s->from++) {
+        s->to = (int64_t)(factor * (double)s->from + 0.5);
+        const double off = factor * (double)s->from - (double)s->to;
+        if (s->to > 0 && off < 1e-6 && off > -1e-6) {
+            s->out = s->in * s->to / s->from;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* False when the factor is no fraction, see read_factor. */
+static bool read_axis(const struct options *o, int64_t in, uint32_t i, struct axis *out)
+{
+    struct axis s = {.in = in, .from = in};
+    if (o->size.count > 0) {
+        s.out = s.to = ((const int64_t *)o->size.items)[i < o->size.count ? i : o->size.count - 1];
+    } else if (!read_factor(((const double *)o->factor.items)[i < o->factor.count ? i : o->factor.count - 1], &s)) {
+        return false;
+    }
     if (o->mode == NEAREST) {
-        s.a = in;
-        s.d = s.out;
+        s.a = s.from;
+        s.d = s.to;
     } else if (o->align_corners) {
         s.a = s.out > 1 ? in - 1 : 0;
         s.d = s.out > 1 ? s.out - 1 : 1;
     } else {
-        s.a = 2 * in;
-        s.b = in - s.out;
-        s.d = 2 * s.out;
+        s.a = 2 * s.from;
+        s.b = s.from - s.to;
+        s.d = 2 * s.to;
     }
+    *out = s;
+    return true;
+}
+
+/* After infer has seen to it. */
+static struct axis axis_of(const struct options *o, int64_t in, uint32_t i)
+{
+    struct axis s = {0};
+    (void)read_axis(o, in, i, &s);
     return s;
 }
 
@@ -68,10 +97,19 @@ static enum cb_status upsample_infer(struct cb_instance *in)
     if (o->align_corners && o->mode == NEAREST) {
         return host->fail(in->core, CB_INVALID, "align_corners", "`align_corners` is for `mode: bilinear` alone");
     }
-    const struct axis h = axis_of(o, x->dims[1], 0), w = axis_of(o, x->dims[2], 1);
-    const int64_t most = 1 << 15; /* 2 in out must fit into an int */
-    if (h.in > most || w.in > most || h.out > most || w.out > most || 2 * h.in * h.out >= INT32_MAX / 2 ||
-        2 * w.in * w.out >= INT32_MAX / 2) {
+    struct axis h, w;
+    if (!read_axis(o, x->dims[1], 0, &h) || !read_axis(o, x->dims[2], 1, &w)) {
+        return host->fail(in->core, CB_INVALID, "scale_factor",
+                          "`scale_factor` is no fraction of whole numbers up to 256: give `size`");
+    }
+    if (h.out < 1 || w.out < 1) {
+        return host->fail(in->core, CB_MISMATCH, "scale_factor", "nothing is left: pictures of %lld x %lld would become "
+                          "%lld x %lld", (long long)h.in, (long long)w.in, (long long)h.out, (long long)w.out);
+    }
+    const int64_t most = 1 << 15; /* (a i + b) must fit into an int, also with a place more on each side */
+    if (h.in > most || w.in > most || h.out > most || w.out > most || h.a * (h.out + 2) + 4 * h.d >= INT32_MAX / 2 ||
+        w.a * (w.out + 2) + 4 * w.d >= INT32_MAX / 2 || (h.in + 2) * h.d >= INT32_MAX / 2 ||
+        (w.in + 2) * w.d >= INT32_MAX / 2) {
         return host->fail(in->core, CB_MISMATCH, o->size.count > 0 ? "size" : "scale_factor",
                           "the pictures are too large: %lld x %lld would become %lld x %lld", (long long)h.in,
                           (long long)w.in, (long long)h.out, (long long)w.out);

@@ -271,6 +271,18 @@ def upsample():
                                   ("to one place", (2, 5, 4, 3), (1, 1))):
             f.case(f"bilinear, {name}{word}", [Gen(*shape, seed=6)], fn(size=size, **how),
                    options={"size": list(size), **how})
+    for mode in ("nearest", "bilinear"):
+        for name, shape, factor in (("half as large again", (2, 3, 5, 3), 1.5), ("a half", (1, 7, 4, 2), 0.5),
+                                    ("two fractions", (1, 5, 6, 17), (1.25, 0.3)), ("a rough third", (1, 7, 9, 2), 2 / 3)):
+            f.case(f"{mode}, {name}", [Gen(*shape, seed=7)], fn(scale_factor=factor, mode=mode),
+                   options={"scale_factor": list(factor) if isinstance(factor, tuple) else factor, "mode": mode})
+    f.case("bilinear, a fraction, corners aligned", [Gen(1, 3, 5, 3, seed=8)],
+           fn(scale_factor=1.5, mode="bilinear", align_corners=True),
+           options={"scale_factor": 1.5, "mode": "bilinear", "align_corners": True})
+    f.error("no fraction", [Gen(1, 2, 2, 1, seed=1)], "no fraction of whole numbers up to 256: give `size`",
+            options={"scale_factor": 1.4142135})
+    f.error("nothing left", [Gen(1, 3, 9, 1, seed=1)], "pictures of 3 x 9 would become 0 x 2",
+            options={"scale_factor": 0.25})
     f.error("neither", [Gen(1, 2, 2, 1, seed=1)], "either `scale_factor` or `size`")
     f.error("both", [Gen(1, 2, 2, 1, seed=1)], "either `scale_factor` or `size`",
             options={"size": 3, "scale_factor": 2})
