@@ -205,6 +205,11 @@ static const struct cb_variant variants[] = {
     {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},
 };
 
+static const char *const trials[] = {
+    "[{reshape: {shape: [90, 32]}}, {conv1d: {filters: 20, kernel: 3, stride: 2, padding: same}}, {conv1d: {filters: "
+    "33, kernel: 1}}, flatten]",
+};
+
 CB_PLUGIN({
     .flags = CB_LAYER_LINEAR,
     .name = "conv1d",
@@ -215,6 +220,7 @@ CB_PLUGIN({
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .check = conv1d_check,
     .infer = conv1d_infer,
 })

@@ -2,8 +2,8 @@
  *
  *   y[...,c] = w[ids[...],c]      dw[r,c] = sum over the places with ids = r of dy[...,c]
  *
- * The gradient needs no atomics: the first place of each id sums over all places of it, in order. An id that the table
- * does not have gives NaN, reads nothing and has no gradient. */
+ * The gradient needs no atomics: each place is linked to the next one of its id, and the first sums along the links, in
+ * order. An id that the table does not have gives NaN, reads nothing and has no gradient. */
 #include <cambium/layer.h>
 
 struct options {
@@ -34,8 +34,9 @@ static enum cb_status embedding_infer(struct cb_instance *in)
                           (unsigned)x->rank);
     }
     if (o->padding >= o->rows) {
-        return host->fail(in->core, CB_INVALID, "padding_idx", "`padding_idx` is %lld, but the table has only %lld rows",
-                          (long long)o->padding, (long long)o->rows);
+        return host->fail(in->core, CB_INVALID, "padding_idx",
+                          "`padding_idx` is %lld, but the table has only %lld rows", (long long)o->padding,
+                          (long long)o->rows);
     }
     const struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_TABLE, .name = "w", .foreign = "weight",
                                     .rank = 2, .init = CB_INIT_NORMAL, .dims = {o->rows, o->channels}, .value = 1.0};
@@ -58,6 +59,11 @@ static enum cb_status run_forward(struct cb_instance *in)
                      CB_A_I32(o->channels));
 }
 
+static enum cb_status prepare_dw(struct cb_instance *in)
+{
+    return in->host->workspace(in->core, CB_I32, 2 * cb_tensor_count(in->x[0]));
+}
+
 static enum cb_status run_dw(struct cb_instance *in)
 {
     const struct options *o = in->options;
@@ -69,14 +75,16 @@ static enum cb_status run_dw(struct cb_instance *in)
     if ((in->dw_accumulate & 1u) == 0) {
         CB_TRY(in->host->fill(in->core, dw, 0.0f));
     }
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)(o->channels + 15) / 16, (uint64_t)places), CB_A_TENSOR(dw),
-                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I64(places), CB_A_I32(o->rows),
-                     CB_A_I32(o->channels), CB_A_I32(o->padding));
+    CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)places), CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->x[0]),
+                     CB_A_I64(places)));
+    return CB_LAUNCH(in, 1, CB_GRID((uint64_t)(o->channels + 15) / 16, (uint64_t)places), CB_A_TENSOR(dw),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->dy[0]), CB_A_I64(places),
+                     CB_A_I32(o->rows), CB_A_I32(o->channels), CB_A_I32(o->padding));
 }
 
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "embedding_forward"},
-    {CB_PASS_BACKWARD, 0, "plain", .run = run_dw, .kernels = "embedding_dw"},
+    {CB_PASS_BACKWARD, 0, "plain", .prepare = prepare_dw, .run = run_dw, .kernels = "embedding_links embedding_dw"},
 };
 
 CB_PLUGIN({

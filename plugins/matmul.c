@@ -163,6 +163,12 @@ static const struct cb_variant variants[] = {
     {CB_PASS_BACKWARD, 0, "plain", .run = plain_dx, .kernels = "matmul"},
 };
 
+static const char *const trials[] = {
+    "[{conv2d: {filters: 20, kernel: 1}, name: p}, {reshape: {shape: [90, 20]}, name: a}, {conv2d: {filters: 33, "
+    "kernel: 1}, inputs: [p]}, {reshape: {shape: [90, 33]}, name: b}, {matmul: {transpose_a: true}, inputs: [a, b]}, "
+    "flatten]",
+};
+
 CB_PLUGIN({
     .name = "matmul",
     .summary = "products of two inputs' matrices, their last two axes",
@@ -173,5 +179,6 @@ CB_PLUGIN({
     .max_inputs = 2,
     .dx_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = matmul_infer,
 })
