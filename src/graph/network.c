@@ -91,6 +91,30 @@ enum cb_status cb_network_add_input(struct cb_network *net, const char *name, en
     return CB_OK;
 }
 
+static void carry_lengths(struct cb_network *net, const struct cb_node *node)
+{
+    const struct cb_wire *x = &net->wires[node->x[0]];
+    for (uint32_t i = 0; i < node->y_count; i++) {
+        struct cb_wire *y = &net->wires[node->y[i]];
+        y->lengths = y->shape.rank >= x->shape.rank && y->shape.dims[1] == x->shape.dims[1] ? x->lengths : 0;
+    }
+}
+
+enum cb_status cb_network_set_lengths(struct cb_network *net, uint32_t wire, uint32_t lengths, struct cb_diag *diag)
+{
+    const struct cb_wire *x = &net->wires[wire], *l = &net->wires[lengths];
+    if (x->node != CB_NONE || l->node != CB_NONE || x->shape.rank < 2 || l->shape.rank != 1 ||
+        l->shape.dtype != CB_I32) {
+        return cb_fail(diag, CB_INVALID, NULL, "`%s` can't be the lengths of `%s`: an input of one whole number a sample is, "
+                       "of an input of sequences", l->name, x->name);
+    }
+    net->wires[wire].lengths = l->output + 1;
+    for (uint32_t i = 0; i < net->node_count; i++) {
+        carry_lengths(net, &net->nodes[i]);
+    }
+    return CB_OK;
+}
+
 /* ---- names ------------------------------------------------------------------------------------------------------ */
 
 uint32_t cb_network_find_node(const struct cb_network *net, const char *name)
@@ -252,6 +276,9 @@ static enum cb_status declare(struct cb_network *net, uint32_t node_index, struc
     }
     for (uint32_t i = 0; status == CB_OK && i < found->state_count; i++) {
         status = add_param(net, node_index, &found->states[i], true, &node->states[i], diag);
+    }
+    if (status == CB_OK) {
+        carry_lengths(net, node);
     }
 free_found:
     free(x);

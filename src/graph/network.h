@@ -20,6 +20,7 @@ struct cb_wire {
     uint32_t node;       /* that makes it; CB_NONE: an input of the network */
     uint32_t output;     /* which of the node's outputs */
     const struct cb_contract *contract; /* of an input, else NULL */
+    uint32_t lengths;    /* net->inputs[lengths - 1] says how many of dims[1] are real; 0: all are */
 };
 
 enum cb_param_source { CB_PARAM_UNSET, CB_PARAM_RANDOM, CB_PARAM_LOADED };
@@ -90,6 +91,9 @@ void cb_network_destroy(struct cb_network *net); /* accepts NULL */
 enum cb_status cb_network_add_input(struct cb_network *net, const char *name, enum cb_dtype dtype, uint32_t rank,
                                     const int64_t *dims, const struct cb_contract *contract, uint32_t *out_wire,
                                     struct cb_diag *diag);
+/* The sequences of `wire`, an input [N,T,...], are as long as the input `lengths`, [N] i32, says. Layers pass that on: an
+ * output has the lengths of its layer's first input as long as it keeps dims[1] and loses no axis. */
+enum cb_status cb_network_set_lengths(struct cb_network *net, uint32_t wire, uint32_t lengths, struct cb_diag *diag);
 /* Adds one layer: `options` is its map (may be NULL), `name` NULL for the type's word with a number. Infers shapes. */
 enum cb_status cb_network_add_layer(struct cb_network *net, const char *type, const char *name,
                                     const struct cb_value *options, const uint32_t *inputs, uint32_t input_count,

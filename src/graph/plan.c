@@ -32,8 +32,12 @@ static void mark_needed(struct cb_plan *plan)
         }
         plan->runs[i] = wanted && (plan->request.nodes == NULL || plan->request.nodes[i]);
         for (uint32_t k = 0; plan->runs[i] && k < node->x_count; k++) {
+            const uint32_t lengths = net->wires[node->x[k]].lengths;
             needed[node->x[k]] = true;
             plan->consumers[node->x[k]]++;
+            if (lengths != 0) {
+                needed[net->inputs[lengths - 1]] = true;
+            }
         }
     }
     plan->inputs = CB_NEW_ARRAY(plan->arena, uint32_t, net->wire_count + 1);
@@ -53,6 +57,9 @@ static enum cb_status infer_shapes(struct cb_plan *plan, struct cb_diag *diag)
     for (uint32_t w = 0; w < net->wire_count; w++) {
         plan->values[w] = net->wires[w].shape;
         plan->values[w].dims[0] = plan->request.batch;
+        if (net->wires[w].lengths != 0) {
+            plan->values[w].lengths = &plan->values[net->inputs[net->wires[w].lengths - 1]];
+        }
     }
     for (uint32_t i = 0; i < net->node_count; i++) {
         const struct cb_node *node = &net->nodes[i];

@@ -138,6 +138,23 @@ static void make_inputs(struct subject *s)
     s->input_count = s->net->input_count;
 }
 
+/* How many tokens of each sample are real, for all inputs. */
+static void make_lengths(struct subject *s, const struct cb_value *list)
+{
+    uint32_t wire, i = s->input_count++;
+    assert_true(i < MAX_INPUTS);
+    must(cb_network_add_input(s->net, "lengths", CB_I32, 1, (int64_t[]){1}, NULL, &wire, world.diag));
+    for (uint32_t k = 0; k < i; k++) {
+        must(cb_network_set_lengths(s->net, s->net->inputs[k], wire, world.diag));
+    }
+    int32_t *lengths = malloc(s->input_bytes[i] = (uint64_t)s->batch * sizeof(*lengths));
+    assert_non_null(lengths);
+    for (int64_t n = 0; n < s->batch; n++) {
+        lengths[n] = (int32_t)number_at(list, (size_t)n);
+    }
+    s->inputs[i] = lengths;
+}
+
 static void open_subject(struct subject *s, const char *name)
 {
     char path[1024];
@@ -161,6 +178,9 @@ static void open_subject(struct subject *s, const char *name)
     const struct cb_tensor *scores = &s->net->wires[s->net->backbone_output].shape;
     assert_int_equal(scores->rank, 2);
     make_inputs(s);
+    if (cb_map_get(reference, "lengths") != NULL) {
+        make_lengths(s, get(reference, "lengths"));
+    }
     s->classes = scores->dims[1];
 
     uint32_t node;

@@ -357,6 +357,7 @@ def reference(name):
         'network': name,
         'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),
         **({'size': list(shapes[0][1:])} if len(shapes[0]) == 3 else {}), **({'ids': ids} if ids > 0 else {}),
+        **({'lengths': make.lengths} if hasattr(make, 'lengths') else {}),
         'batch': batch, 'pictures': key, 'labels': labels.tolist(), 'variances': variances,
         'param_values': sum(p.numel() for p in net.parameters()),
         'state_values': sum(net.get_buffer(n).numel() for n in states),
