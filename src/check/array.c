@@ -140,16 +140,20 @@ static double value_at(const struct array *a, int64_t i)
     return a->dtype == CB_I32 ? (double)a->at.i[i] : (double)a->at.f[i];
 }
 
+/* Infinite or NaN in one: 0 when both are alike. */
+static double element_distance(double got, double want)
+{
+    const bool is_finite = isfinite(got) && isfinite(want);
+    return is_finite ? fabs(got - want) : (isnan(want) && isnan(got)) || want == got ? 0.0 : INFINITY;
+}
+
 double cb__array_distance(const struct array *a, const struct array *expected, int64_t *out_at)
 {
     double worst = 0.0, largest = 1e-30;
     int64_t at = 0;
     for (int64_t i = 0; i < expected->count; i++) {
-        const double got = value_at(a, i), want = value_at(expected, i);
-        double distance = fabs(got - want);
-        if (isnan(want) || isinf(want) || isnan(got) || isinf(got)) {
-            distance = (isnan(want) && isnan(got)) || want == got ? 0.0 : INFINITY;
-        } else if (fabs(want) > largest) {
+        const double got = value_at(a, i), want = value_at(expected, i), distance = element_distance(got, want);
+        if (isfinite(got) && isfinite(want) && fabs(want) > largest) {
             largest = fabs(want);
         }
         if (distance > worst) {
@@ -161,6 +165,21 @@ double cb__array_distance(const struct array *a, const struct array *expected, i
         *out_at = at;
     }
     return worst / largest;
+}
+
+double cb__array_distance_each(const struct array *a, const struct array *expected, int64_t *out_at)
+{
+    double worst = 0.0;
+    *out_at = 0;
+    for (int64_t i = 0; i < expected->count; i++) {
+        const double want = value_at(expected, i), distance = element_distance(value_at(a, i), want);
+        const double part = isfinite(want) ? distance / fmax(fabs(want), 1.0) : distance;
+        if (part > worst) {
+            worst = part;
+            *out_at = i;
+        }
+    }
+    return worst;
 }
 
 int64_t cb__array_first_bad(const struct array *a)

@@ -35,6 +35,8 @@ bool cb__array_same_bits(const struct array *a, const struct array *b);
 /* The largest distance to `expected`, as a part of the largest finite magnitude in it (at least 1e-30); infinite and
  * NaN elements must be so in both, else the result is infinite. `*out_at` (may be NULL) is the worst element. */
 double cb__array_distance(const struct array *a, const struct array *expected, int64_t *out_at);
+/* The same with each element's own distance as a part of its expected magnitude (at least 1). */
+double cb__array_distance_each(const struct array *a, const struct array *expected, int64_t *out_at);
 /* Index of the first element that is not finite, -1 when there is none. */
 int64_t cb__array_first_bad(const struct array *a);
 /* Sum of a[i] b[i] in double. */

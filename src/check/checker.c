@@ -69,7 +69,8 @@ void cb__checker_close(struct checker *k, enum cb_check check, const struct arra
                        double tolerance, const char *variant, const char *what, uint32_t index, const char *when)
 {
     int64_t at;
-    const double distance = cb__array_distance(a, expected, &at);
+    const bool each = check == CB_CHECK_REFERENCE && k->c->each;
+    const double distance = each ? cb__array_distance_each(a, expected, &at) : cb__array_distance(a, expected, &at);
     if (distance <= tolerance) {
         cb__checker_check(k, check, true, "%s", "");
         return;
@@ -77,8 +78,9 @@ void cb__checker_close(struct checker *k, enum cb_check check, const struct arra
     const char *place = cb__checker_place(k, a, at), *name = cb__checker_name(k, what, index);
     const char *gap = when[0] != '\0' ? " " : "";
     if (isfinite(distance)) {
-        cb__checker_check(k, check, false, "%s is off by %.2g of its largest value%s%s at %s: %.7g instead of %.7g; variant `%s`",
-                          name, distance, gap, when, place, (double)a->at.f[at], (double)expected->at.f[at], variant);
+        cb__checker_check(k, check, false, "%s is off by %.2g of %s value%s%s at %s: %.7g instead of %.7g; variant `%s`",
+                          name, distance, each ? "the" : "its largest", gap, when, place, (double)a->at.f[at],
+                          (double)expected->at.f[at], variant);
     } else {
         cb__checker_check(k, check, false, "%s is not finite%s%s at %s: %.7g instead of %.7g; variant `%s`", name, gap,
                           when, place, (double)a->at.f[at], (double)expected->at.f[at], variant);

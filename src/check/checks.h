@@ -18,6 +18,7 @@ struct layer_case {
     const struct cb_value *params, *states; /* maps by name, or NULL: the initialisers */
     bool training, gradient_check, left_out;
     double tolerance; /* against PyTorch */
+    bool each; /* of each element's own magnitude, or of 1; else of the tensor's largest */
     uint64_t seed, step;
     const struct cb_value *sample_ids; /* NULL: 0, 1, 2 ... */
     const struct cb_value *lengths;    /* of every input of rank 2 or more; NULL: all is real */

@@ -49,6 +49,7 @@ static struct layer_case read_case(struct cb_arena *arena, const char *layer, co
     c.training = flag_of(v, "training", false);
     c.left_out = is_small() && flag_of(v, "large", false);
     c.gradient_check = !is_small() && flag_of(v, "gradient_check", true);
+    c.each = flag_of(v, "each", false);
     if (tolerance != NULL) {
         cb_value_number(tolerance, &c.tolerance);
     }

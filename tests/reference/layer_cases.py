@@ -60,6 +60,10 @@ class Lit:
 def number(v):
     if isinstance(v, int):
         return str(v)
+    if abs(v) > 3.4028235677973366e38:  # the float's value
+        v = math.copysign(math.inf, v)
+    if v == 0.0 and math.copysign(1.0, v) < 0.0:
+        return "-0.0"  # YAML's -0 is a whole number, which has no sign
     return {math.inf: ".inf", -math.inf: "-.inf"}.get(v, ".nan" if v != v else f"{v:.8g}")
 
 
@@ -158,6 +162,13 @@ def nhwc(t):
     return t.permute(0, 2, 3, 1)
 
 
+def edge_case(f, name, edges, fn, options=None):
+    """Values at which a formula may break, each compared by itself; sixteen at least, for kernels that take so many."""
+    count = (len(edges) + 15) // 16 * 16
+    f.case(name, [Lit((edges * 16)[:count], [1, count], integer=False)], fn, options=options,
+           checks={"gradient_check": False, "each": True})
+
+
 def pointwise(layer, fn, edges):
     f = File(layer)
     # 39 elements: vectors of 16 and 4 have a tail; a step keeps the values away from the kinks for the gradient check
@@ -165,8 +176,7 @@ def pointwise(layer, fn, edges):
            checks={"gradient_check": False})
     f.case("away from kinks", [Gen(2, 3, 5, 7, seed=2, scale=7.5, step=0.5, offset=0.25)],
            lambda x, p, s: [fn(x[0])])
-    f.case("edges", [Lit(edges, [1, len(edges)], integer=False)], lambda x, p, s: [fn(x[0])],
-           checks={"gradient_check": False})
+    edge_case(f, "edges", edges, lambda x, p, s: [fn(x[0])])
     f.write()
 
 

@@ -4,9 +4,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from layer_cases import File, Gen, Lit
+from layer_cases import File, Gen, Lit, edge_case
 
-FAR = [0.0, 1e-6, -1e-6, 20.0, -20.0, 80.0, -80.0, 200.0, -200.0, 3e38, -3e38]
+NEAR = [math.nan, 0.0, -0.0, 1e-40, -1e-40, 1e-6, -1e-6]
+FAR = NEAR + [20.0, -20.0, 80.0, -80.0, 200.0, -200.0, 3e38, -3e38]
 
 
 def elementwise(f, fn, options=None, label="", scale=8.0, offset=0.0, smooth=True, edges=None, limits=None, kinks=None):
@@ -20,7 +21,7 @@ def elementwise(f, fn, options=None, label="", scale=8.0, offset=0.0, smooth=Tru
         checks=None if smooth else unchecked)
     put("one element", Gen(1, 1, seed=3, scale=scale / 4, offset=offset + scale / 4), checks=unchecked)
     if edges:
-        put("edges", Lit(edges, [1, len(edges)], integer=False), checks=unchecked)
+        edge_case(f, f"edges{label}", edges, run, options)
     if kinks:
         put("kinks", Lit(kinks, [1, len(kinks)], integer=False), checks=unchecked)
     if limits:
@@ -117,8 +118,10 @@ def clip():
     f = File("clip")
     elementwise(f, lambda x: x.clamp(-1.5, 2.0), {"min": -1.5, "max": 2.0}, edges=FAR + [math.inf, -math.inf],
                 kinks=[-1.5, 2.0])
-    elementwise(f, lambda x: x.clamp(min=0.0), {"min": 0.0}, ", no upper bound", kinks=[0.0])
-    elementwise(f, lambda x: x.clamp(max=0.5), {"max": 0.5}, ", no lower bound", kinks=[0.5])
+    elementwise(f, lambda x: x.clamp(min=0.0), {"min": 0.0}, ", no upper bound", kinks=[0.0],
+                edges=FAR[:1] + FAR[5:] + [math.inf, -math.inf])
+    elementwise(f, lambda x: x.clamp(max=0.5), {"max": 0.5}, ", no lower bound", kinks=[0.5],
+                edges=FAR + [math.inf, -math.inf])
     f.case("no bound", [Gen(2, 5, seed=4, scale=1e6)], lambda x, p, s: [x[0] * 1.0], checks={"gradient_check": False})
     f.error("bounds crossed", [Gen(2, 3, seed=1)], "`min` is 2, but `max` only 1", options={"min": 2.0, "max": 1.0})
     f.write()
@@ -132,13 +135,13 @@ def tanh():
 
 def exp():
     f = File("exp")
-    elementwise(f, torch.exp, scale=3.0, edges=[0.0, 1e-6, 88.0, -80.0, -200.0, -math.inf])
+    elementwise(f, torch.exp, scale=3.0, edges=NEAR + [80.0, 89.0, -80.0, -200.0, math.inf, -math.inf])
     f.write()
 
 
 def log():
     f = File("log")
-    elementwise(f, torch.log, scale=2.0, offset=3.0, edges=[1.0, 1.0000005, 1e-30, 1e30, 3e38, 0.999999, math.inf])
+    elementwise(f, torch.log, scale=2.0, offset=3.0, edges=NEAR + [1.0, 1.0000005, 1e-30, 1e30, 3e38, 0.999999, -1.0, math.inf, -math.inf])
     f.write()
 
 
@@ -150,24 +153,26 @@ def abs_():
 
 def sqrt():
     f = File("sqrt")
-    elementwise(f, torch.sqrt, scale=2.0, offset=3.0, edges=[1.0, 1e-30, 1e30, 3e38, math.inf])
+    elementwise(f, torch.sqrt, scale=2.0, offset=3.0, edges=NEAR + [1.0, 1e-30, 1e30, 3e38, -1.0, math.inf, -math.inf])
     f.write()
 
 
 def square():
     f = File("square")
-    elementwise(f, torch.square, scale=4.0, edges=[0.0, -0.0, 1e-10, -1e10, 1e18])
+    elementwise(f, torch.square, scale=4.0, edges=NEAR + [1e-10, -1e10, 1e18, 3e37, math.inf, -math.inf])
     f.write()
 
 
 def pow_():
     f = File("pow")
-    elementwise(f, lambda x: x.pow(2.0), None, scale=4.0, edges=[0.0, 1e-10, -1e10, 1e18])
+    edges = NEAR + [1.0, -1.0, 2.5, -2.5, 1e-10, -1e10, 1e12, math.inf, -math.inf]
+    elementwise(f, lambda x: x.pow(2.0), None, scale=4.0, edges=edges)
     for exponent in (3.0, 0.0, 1.0):
-        elementwise(f, lambda x: x.pow(exponent), {"exponent": exponent}, f", exponent {exponent}", scale=3.0)
-    for exponent in (0.5, -1.5):
+        elementwise(f, lambda x: x.pow(exponent), {"exponent": exponent}, f", exponent {exponent}", scale=3.0,
+                    edges=edges)
+    for exponent in (0.5, -1.5, 1.5, -0.5, -1.0, -2.0):
         elementwise(f, lambda x: x.pow(exponent), {"exponent": exponent}, f", exponent {exponent}", scale=2.0,
-                    offset=3.0)
+                    offset=3.0, edges=edges)
     f.write()
 
 
