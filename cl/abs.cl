@@ -7,5 +7,5 @@ vec abs_f(vec x)
 
 vec abs_df(vec x)
 {
-    return select(select(x, (vec)(-1.0f), x < (vec)(0.0f)), (vec)(1.0f), x > (vec)(0.0f));
+    return sign(x);
 }

@@ -7,5 +7,5 @@ vec relu_f(vec x)
 
 vec relu_df(vec y)
 {
-    return select((vec)(0.0f), (vec)(1.0f), y > (vec)(0.0f));
+    return select((vec)(1.0f), (vec)(0.0f), y <= (vec)(0.0f));
 }

@@ -12,11 +12,12 @@ def relu():
 
 
 def relu6():
-    pointwise("relu6", F.relu6, [math.nan, 0.0, -0.0, 6.0, 5.9999995, 6.0000005, -1e-30, math.inf, -math.inf])
+    pointwise("relu6", F.relu6, [0.0, -0.0, 6.0, 5.9999995, 6.0000005, -1e-30, math.inf, -math.inf])
 
 
 def sigmoid():
-    pointwise("sigmoid", torch.sigmoid, [math.nan, 0.0, 1e-40, 20.0, -20.0, 80.0, -80.0, 200.0, -200.0, math.inf, -math.inf])
+    pointwise("sigmoid", torch.sigmoid, [math.nan, 0.0, 1e-40, 20.0, -20.0, 80.0, -80.0, 200.0, -200.0, math.inf,
+                                         -math.inf])
 
 
 def silu():
@@ -24,7 +25,8 @@ def silu():
 
 
 def hardswish():
-    pointwise("hardswish", F.hardswish, [math.nan, 0.0, -0.0, 3.0, -3.0, math.inf, 3.0000005, -3.0000005, 2.9999995, -2.9999995, 1000.0, -1000.0])
+    pointwise("hardswish", F.hardswish, [math.nan, 0.0, -0.0, 3.0, -3.0, math.inf, 3.0000005, -3.0000005, 2.9999995,
+                                         -2.9999995, 1000.0, -1000.0])
 
 
 # ---- layers ----------------------------------------------------------------------------------------------------------
