@@ -4,6 +4,7 @@
 
 CB_PLUGIN({
     .name = "abs",
+    .family = "arithmetic",
     .summary = "the absolute value",
     .formula = "y = |x|",
     .example = "- abs",

@@ -36,6 +36,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "adaptive_avgpool2d",
+    .family = "pooling",
     .summary = "a picture averaged down to a given size",
     .formula = "y[n,i,j,c] = mean of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH), likewise w",
     .example = "- adaptive_avgpool2d: {output_size: 7}",

@@ -39,6 +39,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "adaptive_maxpool2d",
+    .family = "pooling",
     .summary = "the largest values of a picture at a given size",
     .formula = "y[n,i,j,c] = max of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH), likewise w",
     .example = "- adaptive_maxpool2d: {output_size: 7}",

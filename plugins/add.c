@@ -101,6 +101,7 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_SUM,
     .name = "add",
+    .family = "arithmetic",
     .summary = "the sum of two or more tensors of one shape",
     .formula = "y = x[0] + x[1] + ...",
     .example = "- add: {}\n  inputs: [conv2, block1]",

@@ -263,6 +263,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "attention",
+    .family = "sequences",
     .summary = "each query's average of the values, weighted by how well their keys match; inputs: q, k, v",
     .formula = "y[n,t,h,:] = sum over s of p[s] v[n,s,g,:], p = softmax over s of scale q[n,t,h,:].k[n,s,g,:]",
     .example = "- attention: {heads: 12, causal: true}\n  inputs: [q, k, v]",

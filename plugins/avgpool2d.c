@@ -92,6 +92,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "avgpool2d",
+    .family = "pooling",
     .summary = "the mean of each window",
     .formula = "y[n,i,j,c] = mean over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]",
     .example = "- avgpool2d: {kernel: 2}",

@@ -247,6 +247,7 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_MODE_DEPENDENT,
     .name = "batchnorm",
+    .family = "normalization",
     .summary = "each channel shifted and scaled to mean 0, variance 1, then by a learned scale and shift",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b",
     .example = "- batchnorm: {epsilon: 0.001}",

@@ -110,6 +110,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS,
     .name = "binary_cross_entropy",
+    .family = "losses",
     .summary = "the loss of several labels a sample: a yes or no for each class",
     .formula = "loss = mean(-t * log(p) - (1 - t) * log(1 - p)), p = sigmoid(score)",
     .example = "loss: {binary_cross_entropy: {pos_weight: 3}}",

@@ -17,6 +17,7 @@ static const struct cb_option options[] = {
 
 CB_PLUGIN({
     .name = "celu",
+    .family = "activations",
     .summary = "exponential linear unit with a continuous slope",
     .formula = "y = x if x > 0 else alpha * (exp(x / alpha) - 1)",
     .example = "- celu: {alpha: 1.0}",

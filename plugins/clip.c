@@ -30,6 +30,7 @@ static enum cb_status clip_check(struct cb_instance *in)
 
 CB_PLUGIN({
     .name = "clip",
+    .family = "arithmetic",
     .summary = "x within bounds",
     .formula = "y = min(max(x, min), max)",
     .example = "- clip: {min: 0.0, max: 1.0}",

@@ -97,6 +97,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "concat",
+    .family = "shapes",
     .summary = "tensors behind each other along an axis",
     .formula = "y[..., sizes of the inputs before i + j, ...] = x[i][..., j, ...]",
     .example = "- concat: {axis: -1}\n  inputs: [branch1, branch2]",

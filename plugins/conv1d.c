@@ -213,6 +213,7 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LINEAR,
     .name = "conv1d",
+    .family = "convolutions",
     .summary = "one-dimensional convolution of a sequence, in groups or depthwise if wanted",
     .formula = "y[n,t,k] = b[k] + sum over j, c of x[n, t*stride + j*dilation - before, c] * w[j,c,k]",
     .example = "- conv1d: {filters: 64, kernel: 5, padding: same}",

@@ -261,6 +261,7 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LINEAR,
     .name = "conv2d",
+    .family = "convolutions",
     .summary = "two-dimensional convolution, in groups or depthwise if wanted",
     .formula = "y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*stride + kw*dilation - "
                "left, c] * w[kh,kw,c,k]",

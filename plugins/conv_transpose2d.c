@@ -219,6 +219,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "conv_transpose2d",
+    .family = "convolutions",
     .summary = "transposed convolution: from small pictures to larger ones",
     .formula = "y[n,oh,ow,k] = b[k] + sum of x[n,h,w,c] * w[kh,kw,k,c] over kh, kw, h, w, c with oh = h*stride + "
                "kh*dilation - top, ow = w*stride + kw*dilation - left",

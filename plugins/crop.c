@@ -95,6 +95,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "crop",
+    .family = "shapes",
     .summary = "a window of each picture, from the middle or from a place",
     .formula = "y[n,i,j,c] = x[n,top+i,left+j,c]",
     .example = "- crop: {size: [24, 24]}",

@@ -107,6 +107,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS | CB_LAYER_SOFTMAX_REGRESSION,
     .name = "cross_entropy",
+    .family = "losses",
     .summary = "the loss of classification: one right class per sample",
     .formula = "loss = -log(softmax(scores)[target])",
     .example = "loss: {cross_entropy: {label_smoothing: 0.1}}",

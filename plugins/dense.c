@@ -172,6 +172,7 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LINEAR,
     .name = "dense",
+    .family = "linear maps",
     .summary = "a linear map of the channels, the last dimension",
     .formula = "y[...,k] = b[k] + sum over c of x[...,c] * w[c,k]",
     .example = "- dense: {units: 10}",

@@ -17,6 +17,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "divide",
+    .family = "arithmetic",
     .summary = "the quotient of two tensors, or of a tensor and a value per channel",
     .formula = "y = a / b",
     .example = "- divide: {}\n  inputs: [numerator, denominator]",

@@ -55,6 +55,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
     .name = "drop_path",
+    .family = "regularization",
     .summary = "in training, a residual branch is dropped for some samples: stochastic depth",
     .formula = "y = x * kept / (1 - rate), kept 0 for a whole sample with probability rate, else 1",
     .example = "- drop_path: {rate: 0.1}",

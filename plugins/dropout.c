@@ -54,6 +54,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
     .name = "dropout",
+    .family = "regularization",
     .summary = "in training, elements are zeroed at random",
     .formula = "y = x * mask / (1 - rate), mask 0 with probability rate, else 1",
     .example = "- dropout: {rate: 0.2}",

@@ -16,6 +16,7 @@ static const struct cb_option options[] = {
 
 CB_PLUGIN({
     .name = "elu",
+    .family = "activations",
     .summary = "exponential linear unit: smooth below 0, down to -alpha",
     .formula = "y = x if x > 0 else alpha * (exp(x) - 1)",
     .example = "- elu: {alpha: 1.0}",

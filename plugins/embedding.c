@@ -89,6 +89,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "embedding",
+    .family = "linear maps",
     .summary = "rows of a trained table by their numbers: [N,T] of ids to [N,T,C]",
     .formula = "y[...,c] = w[ids[...],c]",
     .example = "- embedding: {num_embeddings: 30522, embedding_dim: 384}",

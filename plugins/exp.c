@@ -4,6 +4,7 @@
 
 CB_PLUGIN({
     .name = "exp",
+    .family = "arithmetic",
     .summary = "the exponential function",
     .formula = "y = exp(x)",
     .example = "- exp",

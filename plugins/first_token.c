@@ -14,6 +14,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "first_token",
+    .family = "sequences",
     .summary = "the first token of each sequence, [N,T,C] to [N,C]",
     .formula = "y[n,c] = x[n,0,c]",
     .example = "- first_token",

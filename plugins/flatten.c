@@ -17,6 +17,7 @@ static enum cb_status flatten_infer(struct cb_instance *in)
 CB_PLUGIN({
     .flags = CB_LAYER_VIEW,
     .name = "flatten",
+    .family = "shapes",
     .summary = "all axes behind the batch in one",
     .formula = "[N, A, ..., C] -> [N, A * ... * C]",
     .example = "- flatten",

@@ -67,6 +67,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS,
     .name = "focal",
+    .family = "losses",
     .summary = "binary cross-entropy in which what is already right hardly counts: for rare classes",
     .formula = "loss = mean(a * q^gamma * cross_entropy), q = |t - sigmoid(score)|, a = alpha if t is 1 else 1 - alpha",
     .example = "loss: {focal: {alpha: 0.25, gamma: 2}}",

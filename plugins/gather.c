@@ -46,6 +46,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "gather",
+    .family = "sequences",
     .summary = "rows of a sequence by their places: [N,T,C] and [N,M] of places to [N,M,C]",
     .formula = "y[n,m,c] = x[n,indices[n,m],c]",
     .example = "- gather: {}\n  inputs: [tokens, places]",

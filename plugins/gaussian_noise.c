@@ -51,6 +51,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
     .name = "gaussian_noise",
+    .family = "regularization",
     .summary = "in training, normal noise is added",
     .formula = "y = x + stddev * z, z standard normal",
     .example = "- gaussian_noise: {stddev: 0.1}",

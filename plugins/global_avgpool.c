@@ -55,6 +55,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "global_avgpool",
+    .family = "pooling",
     .summary = "the mean over height and width",
     .formula = "y[n,c] = mean over h, w of x[n,h,w,c]",
     .example = "- global_avgpool",

@@ -35,6 +35,7 @@ static enum cb_status groupnorm_infer(struct cb_instance *in)
 
 CB_PLUGIN({
     .name = "groupnorm",
+    .family = "normalization",
     .summary = "each group of a sample's channels shifted and scaled to mean 0, variance 1, then by a learned scale and "
                "shift",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b, mean and var over places and a group's channels",

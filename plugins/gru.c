@@ -16,6 +16,7 @@ RECURRENT_LAYER(kind);
 
 CB_PLUGIN({
     .name = "gru",
+    .family = "sequences",
     .summary = "gated recurrent units: reads a sequence step by step, in one or both directions",
     .formula = "r, z = s(x w_ih + b_ih + h w_hh + b_hh), n = tanh(x w_in + b_in + r (h w_hn + b_hn)), "
                "y = h' = (1 - z) n + z h",

@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "hardsigmoid",
+    .family = "activations",
     .summary = "sigmoid made of straight pieces",
     .formula = "y = min(max(x + 3, 0), 6) / 6",
     .example = "- hardsigmoid",

@@ -6,6 +6,7 @@
 
 CB_PLUGIN({
     .name = "hardswish",
+    .family = "activations",
     .summary = "silu made of straight pieces",
     .formula = "y = x * min(max(x + 3, 0), 6) / 6",
     .example = "- hardswish",

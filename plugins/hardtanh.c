@@ -28,6 +28,7 @@ static enum cb_status hardtanh_check(struct cb_instance *in)
 
 CB_PLUGIN({
     .name = "hardtanh",
+    .family = "activations",
     .summary = "x within bounds, -1 and 1 unless told otherwise",
     .formula = "y = min(max(x, min_val), max_val)",
     .example = "- hardtanh: {min_val: -2.0, max_val: 2.0}",

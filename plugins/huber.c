@@ -51,6 +51,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS,
     .name = "huber",
+    .family = "losses",
     .summary = "squared error near the target, absolute error far from it",
     .formula = "loss = mean(e^2 / 2 if |e| <= delta else delta * (|e| - delta / 2)), e = score - target",
     .example = "loss: {huber: {delta: 1.0}}",

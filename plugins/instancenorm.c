@@ -25,6 +25,7 @@ static enum cb_status instancenorm_infer(struct cb_instance *in)
 
 CB_PLUGIN({
     .name = "instancenorm",
+    .family = "normalization",
     .summary = "each channel of each sample shifted and scaled to mean 0, variance 1",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b, mean and var over the places",
     .example = "- instancenorm: {affine: true}",

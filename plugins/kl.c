@@ -44,6 +44,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS,
     .name = "kl",
+    .family = "losses",
     .summary = "the distance of predicted probabilities from target probabilities",
     .formula = "loss = sum(t * (log(t) - log_softmax(scores)))",
     .example = "loss: kl",

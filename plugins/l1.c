@@ -36,6 +36,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS,
     .name = "l1",
+    .family = "losses",
     .summary = "the absolute error: regression in which outliers pull no harder than others",
     .formula = "loss = mean(|score - target|)",
     .example = "loss: l1",

@@ -51,6 +51,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "l2_normalize",
+    .family = "normalization",
     .summary = "the last axis scaled to Euclidean length 1",
     .formula = "y = x / max(sqrt(sum(x^2)), epsilon), the sum over the last axis",
     .example = "- l2_normalize",

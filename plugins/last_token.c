@@ -15,6 +15,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "last_token",
+    .family = "sequences",
     .summary = "the last real token of each sequence, [N,T,C] to [N,C]",
     .formula = "y[n,c] = x[n,lengths[n]-1,c]",
     .example = "- last_token",

@@ -23,6 +23,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "layernorm",
+    .family = "normalization",
     .summary = "the last axis shifted and scaled to mean 0, variance 1, then by a learned scale and shift",
     .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b, mean and var over the last axis",
     .example = "- layernorm: {epsilon: 1e-6}",

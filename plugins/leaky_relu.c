@@ -17,6 +17,7 @@ static const struct cb_option options[] = {
 
 CB_PLUGIN({
     .name = "leaky_relu",
+    .family = "activations",
     .summary = "the rectifier with a small slope for negative values",
     .formula = "y = x if x > 0 else negative_slope * x",
     .example = "- leaky_relu: {negative_slope: 0.2}",

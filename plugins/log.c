@@ -4,6 +4,7 @@
 
 CB_PLUGIN({
     .name = "log",
+    .family = "arithmetic",
     .summary = "the natural logarithm",
     .formula = "y = log(x)",
     .example = "- log",

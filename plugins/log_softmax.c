@@ -35,6 +35,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "log_softmax",
+    .family = "activations",
     .summary = "scores to logarithms of probabilities over the last axis",
     .formula = "y = x - max(x) - log(sum(exp(x - max(x))))",
     .example = "- log_softmax",

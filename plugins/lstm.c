@@ -16,6 +16,7 @@ RECURRENT_LAYER(kind);
 
 CB_PLUGIN({
     .name = "lstm",
+    .family = "sequences",
     .summary = "long short-term memory: reads a sequence step by step, in one or both directions",
     .formula = "i, f, o = s(x w_ih + b_ih + h w_hh + b_hh), g = tanh(likewise), c' = f c + i g, y = h' = o tanh(c')",
     .example = "- lstm: {units: 128, bidirectional: true}",

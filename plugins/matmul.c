@@ -171,6 +171,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "matmul",
+    .family = "linear maps",
     .summary = "products of two inputs' matrices, their last two axes",
     .formula = "y[...,m,n] = sum over k of a[...,m,k] * b[...,k,n]",
     .example = "- matmul: {transpose_b: true}\n  inputs: [a, b]",

@@ -17,6 +17,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "max",
+    .family = "arithmetic",
     .summary = "the larger of two tensors at each element, or of a tensor and a value per channel",
     .formula = "y = max(a, b)",
     .example = "- max: {}\n  inputs: [left, right]",

@@ -30,6 +30,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "maximum",
+    .family = "reductions",
     .summary = "the largest value over axes",
     .formula = "y = max of x over axes",
     .example = "- maximum: {axes: 1}",

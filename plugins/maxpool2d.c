@@ -66,6 +66,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "maxpool2d",
+    .family = "pooling",
     .summary = "the largest value of each window",
     .formula = "y[n,i,j,c] = max over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]",
     .example = "- maxpool2d: {kernel: 3, stride: 2, padding: 1}",

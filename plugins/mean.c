@@ -40,6 +40,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "mean",
+    .family = "reductions",
     .summary = "the mean over axes",
     .formula = "y = mean of x over axes",
     .example = "- mean: {axes: [1, 2]}",

@@ -14,6 +14,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "mean_tokens",
+    .family = "sequences",
     .summary = "the mean of the real tokens of each sequence, [N,T,C] to [N,C]",
     .formula = "y[n,c] = mean over t < lengths[n] of x[n,t,c]",
     .example = "- mean_tokens",

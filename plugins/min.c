@@ -17,6 +17,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "min",
+    .family = "arithmetic",
     .summary = "the smaller of two tensors at each element, or of a tensor and a value per channel",
     .formula = "y = min(a, b)",
     .example = "- min: {}\n  inputs: [left, right]",

@@ -6,6 +6,7 @@
 
 CB_PLUGIN({
     .name = "mish",
+    .family = "activations",
     .summary = "x times the hyperbolic tangent of softplus",
     .formula = "y = x * tanh(log(1 + exp(x)))",
     .example = "- mish",

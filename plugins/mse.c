@@ -36,6 +36,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS | CB_LAYER_LEAST_SQUARES,
     .name = "mse",
+    .family = "losses",
     .summary = "the squared error: the loss of regression",
     .formula = "loss = mean((score - target)^2)",
     .example = "loss: mse",

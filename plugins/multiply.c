@@ -17,6 +17,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "multiply",
+    .family = "arithmetic",
     .summary = "the product of two tensors, or of a tensor and a gate per channel",
     .formula = "y = a * b",
     .example = "- multiply: {}\n  inputs: [features, gate]",

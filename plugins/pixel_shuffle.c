@@ -47,6 +47,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "pixel_shuffle",
+    .family = "shapes",
     .summary = "channels become places: height and width grow, channels shrink",
     .formula = "y[n, h r + i, w r + j, c] = x[n, h, w, c r r + i r + j]",
     .example = "- pixel_shuffle: {upscale_factor: 2}",

@@ -55,6 +55,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "pixel_unshuffle",
+    .family = "shapes",
     .summary = "places become channels: height and width shrink, channels grow",
     .formula = "y[n, h, w, c r r + i r + j] = x[n, h r + i, w r + j, c]",
     .example = "- pixel_unshuffle: {downscale_factor: 2}",

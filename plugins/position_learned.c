@@ -64,6 +64,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "position_learned",
+    .family = "sequences",
     .summary = "adds a trained row of numbers per position in the sequence",
     .formula = "y[n,t,c] = x[n,t,c] + w[t,c]",
     .example = "- position_learned: {max_length: 512}",

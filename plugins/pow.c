@@ -16,6 +16,7 @@ static const struct cb_option options[] = {
 
 CB_PLUGIN({
     .name = "pow",
+    .family = "arithmetic",
     .summary = "a power with a fixed exponent",
     .formula = "y = x^exponent",
     .example = "- pow: {exponent: 0.5}",

@@ -110,6 +110,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "prelu",
+    .family = "activations",
     .summary = "the rectifier whose slope for negative values is learned",
     .formula = "y = x if x > 0 else w * x",
     .example = "- prelu: {per: channel}",

@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "relu",
+    .family = "activations",
     .summary = "the rectifier: negative values become 0",
     .formula = "y = max(x, 0)",
     .example = "- relu",

@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "relu6",
+    .family = "activations",
     .summary = "the rectifier capped at 6",
     .formula = "y = min(max(x, 0), 6)",
     .example = "- relu6",

@@ -62,6 +62,7 @@ static enum cb_status reshape_infer(struct cb_instance *in)
 CB_PLUGIN({
     .flags = CB_LAYER_VIEW,
     .name = "reshape",
+    .family = "shapes",
     .summary = "the axes behind N as others of as many values",
     .formula = "[N, A, ..., C] -> [N, shape]",
     .example = "- reshape: {shape: [-1, 64]}",

@@ -21,6 +21,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "rmsnorm",
+    .family = "normalization",
     .summary = "the last axis scaled to a mean square of 1, then by a learned scale",
     .formula = "y = x * w / sqrt(mean(x^2) + epsilon), the mean over the last axis",
     .example = "- rmsnorm: {epsilon: 1e-5}",

@@ -79,6 +79,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "rotary",
+    .family = "sequences",
     .summary = "turns the channels of queries or keys by their position in the sequence",
     .formula = "y_1 = x_1 cos a - x_2 sin a, y_2 = x_2 cos a + x_1 sin a, a = t base^(-2i/D) in plane i of a head",
     .example = "- rotary: {heads: 9, base: 100000}",

@@ -6,6 +6,7 @@
 
 CB_PLUGIN({
     .name = "selu",
+    .family = "activations",
     .summary = "self-normalizing exponential linear unit",
     .formula = "y = 1.0507009873554805 * (x if x > 0 else 1.6732632423543772 * (exp(x) - 1))",
     .example = "- selu",

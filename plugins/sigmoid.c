@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "sigmoid",
+    .family = "activations",
     .summary = "the logistic function, into 0 to 1",
     .formula = "y = 1 / (1 + exp(-x))",
     .example = "- sigmoid",

@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "silu",
+    .family = "activations",
     .summary = "x times its logistic function (also called swish)",
     .formula = "y = x / (1 + exp(-x))",
     .example = "- silu",

@@ -94,6 +94,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "slice",
+    .family = "shapes",
     .summary = "the places of one axis from one to another",
     .formula = "y[..., j, ...] = x[..., from + j * step, ...]",
     .example = "- slice: {axis: 1, from: 1, to: -1}",

@@ -35,6 +35,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "softmax",
+    .family = "activations",
     .summary = "scores to probabilities over the last axis",
     .formula = "y = exp(x - max(x)) / sum(exp(x - max(x)))",
     .example = "- softmax",

@@ -19,6 +19,7 @@ static const struct cb_option options[] = {
 
 CB_PLUGIN({
     .name = "softplus",
+    .family = "activations",
     .summary = "the rectifier made smooth",
     .formula = "y = x if beta * x > threshold else log(1 + exp(beta * x)) / beta",
     .example = "- softplus: {beta: 1.0}",

@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "softsign",
+    .family = "activations",
     .summary = "from -1 to 1, slower than the hyperbolic tangent",
     .formula = "y = x / (1 + |x|)",
     .example = "- softsign",

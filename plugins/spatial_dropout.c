@@ -61,6 +61,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_RANDOM | CB_LAYER_MODE_DEPENDENT,
     .name = "spatial_dropout",
+    .family = "regularization",
     .summary = "in training, whole channels are zeroed at random",
     .formula = "y = x * kept / (1 - rate), kept 0 for a whole channel of a sample with probability rate, else 1",
     .example = "- spatial_dropout: {rate: 0.2}",

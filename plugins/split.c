@@ -118,6 +118,7 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_FEWER_OUTPUTS,
     .name = "split",
+    .family = "shapes",
     .summary = "a tensor in parts along an axis: outputs NAME, NAME.1, NAME.2, ...",
     .formula = "y[i][..., j, ...] = x[..., sizes of the parts before i + j, ...]",
     .example = "- split: {parts: 2}\n  name: halves\n- add: {}\n  inputs: [halves, halves.1]",

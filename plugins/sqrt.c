@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "sqrt",
+    .family = "arithmetic",
     .summary = "the square root",
     .formula = "y = sqrt(x)",
     .example = "- sqrt",

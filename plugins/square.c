@@ -4,6 +4,7 @@
 
 CB_PLUGIN({
     .name = "square",
+    .family = "arithmetic",
     .summary = "the square",
     .formula = "y = x * x",
     .example = "- square",

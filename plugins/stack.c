@@ -84,6 +84,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "stack",
+    .family = "shapes",
     .summary = "tensors of one shape along a new axis",
     .formula = "y[..., i, ...] = x[i][..., ...]",
     .example = "- stack: {axis: 1}\n  inputs: [left, right]",

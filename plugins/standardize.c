@@ -124,6 +124,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_FITTED,
     .name = "standardize",
+    .family = "normalization",
     .summary = "features centred and scaled by figures of the training data",
     .formula = "y = (x - mean) / divisor",
     .example = "- standardize: {per: channel}",

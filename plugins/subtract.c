@@ -16,6 +16,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "subtract",
+    .family = "arithmetic",
     .summary = "the difference of two tensors, or of a tensor and a value per channel",
     .formula = "y = a - b",
     .example = "- subtract: {}\n  inputs: [left, right]",

@@ -30,6 +30,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "sum",
+    .family = "reductions",
     .summary = "the sum over axes",
     .formula = "y = sum of x over axes",
     .example = "- sum: {axes: [1, 2]}",

@@ -5,6 +5,7 @@
 
 CB_PLUGIN({
     .name = "tanh",
+    .family = "activations",
     .summary = "the hyperbolic tangent, from -1 to 1",
     .formula = "y = (exp(x) - exp(-x)) / (exp(x) + exp(-x))",
     .example = "- tanh",

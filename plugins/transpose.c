@@ -71,6 +71,7 @@ static const char *const trials[] = {
 
 CB_PLUGIN({
     .name = "transpose",
+    .family = "shapes",
     .summary = "the axes behind N in another order",
     .formula = "axis d of y = axis permutation[d - 1] of x",
     .example = "- transpose: {permutation: [2, 1]}",

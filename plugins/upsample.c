@@ -151,6 +151,7 @@ static const struct cb_variant variants[] = {
 
 CB_PLUGIN({
     .name = "upsample",
+    .family = "shapes",
     .summary = "pictures at another height and width, by the nearest place or bilinear",
     .formula = "y[n,i,j,c] = x at (i H / OH, j W / OW), the place before it or the four around weighted by nearness",
     .example = "- upsample: {scale_factor: 2, mode: bilinear}",

@@ -379,6 +379,9 @@ struct cb_layer {
     struct cb_array trials;
     uint32_t integer_inputs; /* bit i: input i may hold whole numbers (CB_I32: ids), which the core refuses elsewhere; a
                                 loss's targets and the input of a VIEW layer may without it */
+    /* "activations", "losses": the heading under which `cambium layers` and docs/layers list it; a family of one's own makes
+     * a heading of its own. NULL: "others". */
+    const char *family;
 };
 
 /* A kernel file that the plugin carries, so that NAME.so is a whole layer: read where no file of that name lies in a folder

@@ -1,4 +1,6 @@
-/* layer_page.c: a layer as a page of docs/layers: the same headings on each, nothing that depends on a machine. */
+/* layer_page.c: a layer as a page of docs/layers: the same headings on each, nothing that depends on a machine; and the
+ * page that lists them. */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/options.h"
@@ -73,12 +75,12 @@ static void add_types(struct cb_text *out, const struct cb_example *e)
 
 static void add_limits(struct cb_text *out, const struct cb_layer *l, const struct cb_example *e)
 {
-    cb_text_addf(out, "- Tensors have up to %d dimensions, N among them.\n", CB_MAX_RANK);
+    const size_t before = out->length;
     if (e->forms != NULL) {
-        cb_text_addf(out, "- With the example's options it takes %s and nothing else that was tried.\n", e->forms);
+        cb_text_addf(out, "- With the example's options it takes %s, and nothing else that was tried.\n", e->forms);
     }
-    if (l->max_inputs > 1) {
-        cb_text_addf(out, "- Up to %u inputs.\n", l->max_inputs);
+    if (l->max_inputs > 1 && l->max_inputs != l->min_inputs) {
+        cb_text_addf(out, "- At most %u inputs.\n", l->max_inputs);
     }
     if ((l->flags & CB_LAYER_NO_GRADIENT) != 0) {
         cb_text_add(out, "- No gradient passes through it.\n");
@@ -86,15 +88,23 @@ static void add_limits(struct cb_text *out, const struct cb_layer *l, const stru
     if ((l->flags & CB_LAYER_LOSS) != 0) {
         cb_text_add(out, "- It stands under `train: {loss: ...}`, never in a list of layers.\n");
     }
-    for (uint32_t i = 0; i < l->options.count; i++) {
-        struct cb_option o;
-        struct cb_text range = {0};
-        cb_options_at(&l->options, i, &o);
-        if (o.min != 0 || o.max != 0) {
-            cb__option_range(&o, &range);
-            cb_text_addf(out, "- `%s`: %s.\n", o.key, range.data);
-        }
-        cb_text_free(&range);
+    if (out->length == before) {
+        cb_text_add(out, "None but the ranges of its options.\n");
+    }
+}
+
+/* A sentence of its own: "Two-dimensional convolution."; "x times ..." keeps its small x. */
+static void add_sentence(struct cb_text *out, const char *text)
+{
+    const bool is_word = isalpha((unsigned char)text[0]) && isalpha((unsigned char)text[1]);
+    cb_text_addf(out, "%c%s.", is_word ? toupper((unsigned char)text[0]) : text[0], text[0] != '\0' ? text + 1 : "");
+}
+
+/* Of a heading, as GitHub and GitLab make it: "linear maps" becomes "linear-maps". */
+static void add_anchor(struct cb_text *out, const char *heading)
+{
+    for (; *heading != '\0'; heading++) {
+        cb_text_addf(out, "%c", *heading == ' ' ? '-' : tolower((unsigned char)*heading));
     }
 }
 
@@ -103,13 +113,26 @@ static bool type_has_kernels(const struct cb_layer_type *type)
     return type->layer.pointwise != NULL || type->variant_count > 0;
 }
 
+static bool has_prime(const struct cb_example *e)
+{
+    for (uint32_t i = 0; i < e->x_count + e->y_count + e->param_count + e->state_count; i++) {
+        if (strchr(e->x[i].symbols, '\'') != NULL) { /* y, params and states lie behind x */
+            return true;
+        }
+    }
+    return false;
+}
+
 void cb_layer_view_page(const struct cb_layer_view *view, struct cb_text *out)
 {
     const struct cb_layer *l = &view->type->layer;
     const struct cb_example *e = &view->example;
     const char *notes[16];
-    cb_text_addf(out, "<!-- Made by `cambium layers --pages` from plugins/%s.c: change that. -->\n# %s\n\n%s.\n", l->name,
-                 l->name, l->summary != NULL ? l->summary : l->name);
+    cb_text_addf(out, CB_PAGE_MARK " from plugins/%s.c: change that. -->\n# %s\n\n", l->name, l->name);
+    add_sentence(out, l->summary != NULL ? l->summary : l->name);
+    cb_text_addf(out, "\n\nFamily: [%s](README.md#", cb_layer_family(l));
+    add_anchor(out, cb_layer_family(l));
+    cb_text_add(out, ")\n");
     cb_text_addf(out, "\n## Formula\n\n```\n%s\n```\n", l->formula != NULL ? l->formula : "");
     cb_text_add(out, "\n## Inputs and outputs\n\n");
     if (l->min_inputs == l->max_inputs) {
@@ -122,7 +145,8 @@ void cb_layer_view_page(const struct cb_layer_view *view, struct cb_text *out)
     if (e->forms != NULL) {
         cb_text_addf(out, " It takes %s.", e->forms);
     }
-    cb_text_add(out, " A letter with a prime is a size that follows from it.\n\n| | shape | data type |\n|---|---|---|\n");
+    cb_text_add(out, has_prime(e) ? " A size with a prime follows from the one without.\n" : "\n");
+    cb_text_add(out, "\n| | shape | data type |\n|---|---|---|\n");
     add_facts(out, e->x, e->x_count);
     add_facts(out, e->y, e->y_count);
     cb_text_add(out, "\n## Options\n\n");
@@ -160,4 +184,22 @@ void cb_layer_view_page(const struct cb_layer_view *view, struct cb_text *out)
         cb_text_addf(out, ", [cl/%s.cl](../../cl/%s.cl)", l->name, l->name);
     }
     cb_text_addf(out, "; values from elsewhere in [tests/layers/%s.yaml](../../tests/layers/%s.yaml).\n", l->name, l->name);
+}
+
+void cb_layer_index_page(const struct cb_layer_type *const *types, size_t count, struct cb_text *out)
+{
+    const char *family = "";
+    cb_text_addf(out, CB_PAGE_MARK ": change the plugins. -->\n# The layers\n\n%zu layers. N is the batch, H and W height and "
+                      "width, T places in a sequence, C channels, which\nare always last; tensors have up to %d dimensions. A "
+                      "page says what `cambium layers NAME` prints on this machine.\n", count, CB_MAX_RANK);
+    for (size_t i = 0; i < count; i++) {
+        const struct cb_layer *l = &types[i]->layer;
+        if (strcmp(cb_layer_family(l), family) != 0) {
+            family = cb_layer_family(l);
+            cb_text_addf(out, "\n## %c%s\n\n| | |\n|---|---|\n", toupper((unsigned char)family[0]), family + 1);
+        }
+        cb_text_addf(out, "| [%s](%s.md) | ", l->name, l->name);
+        add_cell(out, l->summary);
+        cb_text_add(out, " |\n");
+    }
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "cli/wrap.h"
 
 const char *const cb__pass_names[] = {"forward", "backward", "dx", "dw", "fit"};
 
@@ -13,7 +14,14 @@ const char *cb__option_type(const struct cb_option *o)
 {
     static const char *const names[] = {"integer", "real", "bool", "choice", "text",
                                         "list of integers", "list of reals", "list of texts"};
-    return names[o->type <= CB_OPT_TEXTS ? o->type : CB_OPT_TEXT];
+    static const char *const single[] = {"integer", "real", "text"}; /* a list so that a word may stand in its place */
+    const uint32_t type = o->type <= CB_OPT_TEXTS ? o->type : CB_OPT_TEXT;
+    return o->max_count == 1 && type >= CB_OPT_INTS ? single[type - CB_OPT_INTS] : names[type];
+}
+
+const char *cb_layer_family(const struct cb_layer *l)
+{
+    return l->family != NULL && l->family[0] != '\0' ? l->family : "others";
 }
 
 void cb__option_range(const struct cb_option *o, struct cb_text *out)
@@ -31,7 +39,7 @@ void cb__option_range(const struct cb_option *o, struct cb_text *out)
             cb_text_addf(out, "%.10g to %.10g", o->min, o->max);
         }
     }
-    if (o->max_count > 0) {
+    if (o->max_count > 1) {
         cb_text_addf(out, "%sup to %u of them", out->length > before ? ", " : "", o->max_count);
     }
     for (uint32_t k = 0; o->choices != NULL && o->choices[k] != NULL; k++) {
@@ -55,7 +63,14 @@ void cb__option_default(const struct cb_layer *layer, uint32_t i, struct cb_text
         double number = text.data != NULL ? strtod(text.data, &end) : 0;
         bool is_outside = end != NULL && end != text.data && *end == '\0' && (o.min != 0 || o.max != 0) &&
                           !(number >= o.min && number <= o.max); /* as options_print.c: "not said" */
-        cb_text_add(out, is_outside || text.data == NULL || strcmp(text.data, "[]") == 0 ? "not set" : text.data);
+        const size_t length = text.length;
+        if (is_outside || text.data == NULL || strcmp(text.data, "[]") == 0) {
+            cb_text_add(out, "not set");
+        } else if (text.data[0] == '[' && strchr(text.data, ',') == NULL) { /* one number is a list of one */
+            cb_text_add_bytes(out, text.data + 1, length - 2);
+        } else {
+            cb_text_add(out, text.data);
+        }
         cb_text_free(&text);
     }
 }
@@ -132,27 +147,48 @@ static void print_facts(const char *what, const struct cb_shape_fact *facts, uin
     }
 }
 
+#define OPTION_COLUMN 19 /* where an option is explained */
+
 static void print_options(const struct cb_layer *l)
 {
     for (uint32_t i = 0; i < l->options.count; i++) {
         struct cb_option o;
-        struct cb_text range = {0}, value = {0};
+        struct cb_text range = {0}, value = {0}, line = {0};
         cb_options_at(&l->options, i, &o);
         cb__option_range(&o, &range);
         cb__option_default(l, i, &value);
         bool required = (o.flags & CB_OPTION_REQUIRED) != 0 && (o.flags & CB_OPTION_CLASSES) == 0;
-        printf("  %-16s %s%s%s, %s%s\n  %-16s %s\n", o.key, cb__option_type(&o), range.length > 0 ? ": " : "",
-               range.length > 0 ? range.data : "", required ? "" : "default ", value.data, "", o.help);
+        cb_text_addf(&line, "%s%s%s, %s%s", cb__option_type(&o), range.length > 0 ? ": " : "",
+                     range.length > 0 ? range.data : "", required ? "" : "default ", value.data);
+        printf("  %-16s ", o.key);
+        cb_wrap_print(line.data != NULL ? line.data : "", OPTION_COLUMN, OPTION_COLUMN);
+        printf("%*s", OPTION_COLUMN, "");
+        cb_wrap_print(o.help, OPTION_COLUMN, OPTION_COLUMN);
         cb_text_free(&range);
         cb_text_free(&value);
+        cb_text_free(&line);
     }
 }
 
-static void print_indented(const char *text, int spaces)
+/* Each line by itself; what does not fit on it goes on a line that is indented further. */
+static void print_indented(const char *text, int spaces, int further)
 {
     while (*text != '\0') {
-        size_t length = strcspn(text, "\n");
-        printf("%*s%.*s\n", spaces, "", (int)length, text);
+        const size_t length = strcspn(text, "\n");
+        struct cb_text line = {0};
+        cb_text_add_bytes(&line, text, length);
+        printf("%*s", spaces, "");
+        cb_wrap_print(line.data != NULL ? line.data : "", spaces, further);
+        cb_text_free(&line);
+        text += length + (text[length] == '\n');
+    }
+}
+
+static void print_yaml(const char *text)
+{
+    while (*text != '\0') {
+        const size_t length = strcspn(text, "\n");
+        printf("  %.*s\n", (int)length, text);
         text += length + (text[length] == '\n');
     }
 }
@@ -161,11 +197,17 @@ static void print_variants(const struct cb_layer_view *view)
 {
     const struct cb_layer_type *type = view->type;
     if (type->variant_count > 0) {
-        printf("\nkernels%s%s:\n", view->device != NULL ? " on " : "", view->device != NULL ? view->device : "");
+        printf("\nkernels%s%s:\n", view->device != NULL ? " on " : " (no device to ask which of them run)",
+               view->device != NULL ? view->device : "");
     }
     for (uint32_t i = 0; i < type->variant_count; i++) {
-        printf("  %s/%s", cb__pass_names[type->variants[i].pass], type->variants[i].name);
-        printf(view->variants != NULL ? ": %s\n" : "%s\n", view->variants != NULL ? view->variants[i] : "");
+        const bool is_asked = view->variants != NULL;
+        struct cb_text line = {0};
+        cb_text_addf(&line, "%s/%s%s%s", cb__pass_names[type->variants[i].pass], type->variants[i].name, is_asked ? ": " : "",
+                     is_asked ? view->variants[i] : "");
+        printf("  ");
+        cb_wrap_print(line.data != NULL ? line.data : "", 2, 4);
+        cb_text_free(&line);
     }
 }
 
@@ -175,8 +217,10 @@ void cb_layer_view_text(const struct cb_layer_view *view)
     const struct cb_example *e = &view->example;
     const char *notes[16];
     struct cb_text reads = {0};
-    printf("%s: %s\n\n", l->name, l->summary != NULL ? l->summary : "");
-    print_indented(l->formula != NULL ? l->formula : "", 2);
+    printf("%s: ", l->name);
+    cb_wrap_print(l->summary != NULL ? l->summary : "", (int)strlen(l->name) + 2, 2);
+    printf("\n");
+    print_indented(l->formula != NULL ? l->formula : "", 2, 6);
     printf("\n");
     if (l->min_inputs == l->max_inputs) {
         printf("%-12s%u\n", "inputs", l->min_inputs);
@@ -184,7 +228,8 @@ void cb_layer_view_text(const struct cb_layer_view *view)
         printf("%-12s%u to %u\n", "inputs", l->min_inputs, l->max_inputs);
     }
     if (e->forms != NULL) {
-        printf("%-12s%s\n", "takes", e->forms);
+        printf("%-12s", "takes");
+        cb_wrap_print(e->forms, 12, 12);
     }
     print_facts("input", e->x, e->x_count);
     print_facts("output", e->y, e->y_count);
@@ -200,11 +245,12 @@ void cb_layer_view_text(const struct cb_layer_view *view)
     }
     print_variants(view);
     for (const char *const *note = cb__layer_notes(l, notes); *note != NULL; note++) {
-        printf("%s%s\n", note == notes ? "\n" : "", *note);
+        printf("%s", note == notes ? "\n" : "");
+        cb_wrap_print(*note, 0, 2);
     }
     if (e->yaml != NULL || l->example != NULL) {
         printf("\nexample:\n");
-        print_indented(e->yaml != NULL ? e->yaml : l->example, 2);
+        print_yaml(e->yaml != NULL ? e->yaml : l->example);
     }
     printf("\nplugin: %s%s\n", view->type->path, view->from == NULL ? " (built in)" : "");
     const char *shadowed;
@@ -275,6 +321,7 @@ struct cb_value *cb_layer_view_json(const struct cb_layer_view *view, struct cb_
     struct cb_value *variants = cb_value_list(arena, NULL), *inputs = cb_value_map(arena, NULL);
     struct cb_text reads = {0};
     put(arena, map, "name", l->name);
+    put(arena, map, "family", cb_layer_family(l));
     put(arena, map, "summary", l->summary);
     put(arena, map, "formula", l->formula);
     put(arena, map, "plugin", view->type->path);

@@ -17,6 +17,12 @@ struct cb_layer_view {
 void cb_layer_view_text(const struct cb_layer_view *view);
 struct cb_value *cb_layer_view_json(const struct cb_layer_view *view, struct cb_arena *arena);
 void cb_layer_view_page(const struct cb_layer_view *view, struct cb_text *out);
+/* The heading under which it is listed. */
+const char *cb_layer_family(const struct cb_layer *layer);
+/* layer_page.c: the page that lists the others: `types` in the order in which they stand. */
+void cb_layer_index_page(const struct cb_layer_type *const *types, size_t count, struct cb_text *out);
+/* How a page begins that `cambium layers --pages` wrote, and may overwrite and remove. */
+#define CB_PAGE_MARK "<!-- Made by `cambium layers --pages`"
 
 /* Shared by the three. */
 extern const char *const cb__pass_names[];

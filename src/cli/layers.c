@@ -5,9 +5,10 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/layer_view.h"
+#include "cli/wrap.h"
 
 static const struct cb_flag flags[] = {
-    {"--pages", "FOLDER", "write a page for each layer of the program, NAME.md, and remove those of layers that are gone"},
+    {"--pages", "FOLDER", "write a page for each layer of the program, NAME.md, and README.md that lists them; those of layers that are gone are removed"},
     {NULL, NULL, NULL},
 };
 
@@ -52,75 +53,127 @@ static enum cb_status show(struct cb_cli *cli, struct cb_registry *registry, con
     return status;
 }
 
-static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
+static int by_family(const void *a, const void *b)
+{
+    const struct cb_layer *x = &(*(const struct cb_layer_type *const *)a)->layer;
+    const struct cb_layer *y = &(*(const struct cb_layer_type *const *)b)->layer;
+    const int order = strcmp(cb_layer_family(x), cb_layer_family(y));
+    return order != 0 ? order : strcmp(x->name, y->name);
+}
+
+/* All that load, by family and name. The status is the worst: a plugin that does not load is said and left out. */
+static enum cb_status find_all(struct cb_cli *cli, struct cb_registry *registry, const struct cb_layer_type ***out,
+                               size_t *out_count)
 {
     const char **words;
     size_t count;
     enum cb_status worst = CB_OK;
     CB_TRY(cb_registry_words(registry, cli->arena, &words, &count, cli->diag));
+    *out = CB_NEW_ARRAY(cli->arena, const struct cb_layer_type *, count + 1);
+    *out_count = 0;
+    if (*out == NULL) {
+        return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
+    }
     for (size_t i = 0; i < count; i++) {
-        const struct cb_layer_type *type;
-        enum cb_status status = cb_registry_find(registry, words[i], NULL, &type, cli->diag);
-        if (status == CB_OK && cli->json) {
-            status = show(cli, registry, words[i], NULL);
-        } else if (status == CB_OK) {
-            const char *from = from_where(cli, type), *shadowed = cb_registry_shadowed(registry, words[i], 0);
-            printf("%-20s %s%s%s%s%s%s\n", words[i], type->layer.summary != NULL ? type->layer.summary : "",
-                   from != NULL ? " (" : "", from != NULL ? from : "", shadowed != NULL ? ", in place of " : "",
-                   shadowed != NULL ? shadowed : "", from != NULL ? ")" : "");
-        }
+        const enum cb_status status = cb_registry_find(registry, words[i], NULL, &(*out)[*out_count], cli->diag);
+        *out_count += status == CB_OK;
         worst = status != CB_OK ? status : worst;
+    }
+    qsort(*out, *out_count, sizeof(**out), by_family);
+    return worst;
+}
+
+static void print_line(struct cb_cli *cli, struct cb_registry *registry, const struct cb_layer_type *type)
+{
+    const char *from = from_where(cli, type), *shadowed = cb_registry_shadowed(registry, type->layer.name, 0);
+    struct cb_text line = {0};
+    cb_text_add(&line, type->layer.summary != NULL ? type->layer.summary : "");
+    if (from != NULL) {
+        cb_text_addf(&line, " (%s%s%s)", from, shadowed != NULL ? ", in place of " : "", shadowed != NULL ? shadowed : "");
+    }
+    printf("  %-20s ", type->layer.name);
+    cb_wrap_print(line.data != NULL ? line.data : "", 23, 25);
+    cb_text_free(&line);
+}
+
+static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
+{
+    const struct cb_layer_type **types = NULL;
+    const char *family = NULL;
+    size_t count = 0;
+    enum cb_status worst = find_all(cli, registry, &types, &count);
+    for (size_t i = 0; i < count; i++) {
+        const struct cb_layer *l = &types[i]->layer;
+        if (cli->json) {
+            const enum cb_status status = show(cli, registry, l->name, NULL);
+            worst = status != CB_OK ? status : worst;
+            continue;
+        }
+        if (family == NULL || strcmp(family, cb_layer_family(l)) != 0) {
+            printf("%s%s\n", family != NULL ? "\n" : "", cb_layer_family(l));
+            family = cb_layer_family(l);
+        }
+        print_line(cli, registry, types[i]);
     }
     return worst;
 }
 
 /* ---- pages ---- */
 
-static enum cb_status write_page(struct cb_cli *cli, const struct cb_layer_view *view, const char *folder)
+static enum cb_status write_page(struct cb_cli *cli, const char *folder, const char *name, struct cb_text *text)
 {
-    struct cb_text text = {0};
-    cb_layer_view_page(view, &text);
-    const char *path = cb_arena_printf(cli->arena, "%s/%s.md", folder, view->type->layer.name);
-    enum cb_status status = path == NULL || text.failed ? CB_MEMORY
-                                                        : cb_file_write_atomic(path, text.data, text.length, cli->diag);
-    cb_text_free(&text);
+    const char *path = cb_arena_printf(cli->arena, "%s/%s.md", folder, name);
+    enum cb_status status = path == NULL || text->failed
+                                ? cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory")
+                                : cb_file_write_atomic(path, text->data, text->length, cli->diag);
+    cb_text_free(text);
     return status;
 }
 
-static bool is_word(const char *const *words, size_t count, const char *word)
+/* Pages that this command once wrote, of layers that are gone. */
+static enum cb_status remove_old(struct cb_cli *cli, const char *folder, const struct cb_layer_type *const *types,
+                                 size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(words[i], word) == 0) {
-            return true;
+    char **names = NULL;
+    size_t name_count = 0;
+    CB_TRY(cb_folder_list(cli->arena, folder, &names, &name_count, NULL, cli->diag));
+    for (size_t i = 0; i < name_count; i++) {
+        char *word = cb_path_stem(cli->arena, names[i]), *text = NULL;
+        char *path = cb_arena_printf(cli->arena, "%s/%s", folder, names[i]);
+        bool is_kept = word == NULL || path == NULL || !cb_ends_with(names[i], ".md") || strcmp(word, "README") == 0;
+        for (size_t k = 0; !is_kept && k < count; k++) {
+            is_kept = strcmp(types[k]->layer.name, word) == 0;
+        }
+        size_t bytes;
+        if (!is_kept && cb_file_read(cli->arena, path, 1 << 20, &text, &bytes, NULL, NULL) == CB_OK &&
+            cb_starts_with(text, CB_PAGE_MARK)) {
+            (void)remove(path);
         }
     }
-    return false;
+    return CB_OK;
 }
 
 static enum cb_status write_pages(struct cb_cli *cli, struct cb_registry *registry, const char *folder)
 {
-    const char **words;
-    char **names = NULL;
-    size_t count, name_count = 0, kept = 0;
-    CB_TRY(cb_registry_words(registry, cli->arena, &words, &count, cli->diag));
+    const struct cb_layer_type **types = NULL;
+    size_t count = 0, own = 0;
+    CB_TRY(find_all(cli, registry, &types, &count));
     for (size_t i = 0; i < count; i++) {
         struct cb_layer_view view;
-        enum cb_status status = open_view(cli, registry, words[i], NULL, &view);
+        struct cb_text text = {0};
+        enum cb_status status = open_view(cli, registry, types[i]->layer.name, NULL, &view);
         if (status == CB_OK && view.from == NULL) {
-            status = write_page(cli, &view, folder);
-            words[kept++] = words[i];
+            cb_layer_view_page(&view, &text);
+            status = write_page(cli, folder, types[i]->layer.name, &text);
+            types[own++] = types[i];
         }
         cb_example_close(&view.example);
         CB_TRY(status);
     }
-    CB_TRY(cb_folder_list(cli->arena, folder, &names, &name_count, NULL, cli->diag));
-    for (size_t i = 0; i < name_count; i++) {
-        char *word = cb_path_stem(cli->arena, names[i]);
-        if (cb_ends_with(names[i], ".md") && word != NULL && !is_word(words, kept, word)) {
-            (void)remove(cb_arena_printf(cli->arena, "%s/%s.md", folder, word));
-        }
-    }
-    return CB_OK;
+    struct cb_text index = {0};
+    cb_layer_index_page(types, own, &index);
+    CB_TRY(write_page(cli, folder, "README", &index));
+    return remove_old(cli, folder, types, own);
 }
 
 static int run(struct cb_cli *cli)
@@ -129,8 +182,9 @@ static int run(struct cb_cli *cli)
     struct cb_device *device = NULL;
     const char *pages = cb_cli_value(cli, "--pages");
     enum cb_status status = registry != NULL ? CB_OK : CB_MEMORY;
-    if (status == CB_OK && cli->device != NULL && cli->argument_count > 0) {
-        status = cb_cli_open_device(cli, &device);
+    if (status == CB_OK && cli->argument_count > 0 && pages == NULL) { /* without a device only what depends on it is missing */
+        status = cli->device != NULL ? cb_cli_open_device(cli, &device) : CB_OK;
+        (void)(cli->device == NULL && cb_device_open(NULL, &device, NULL));
     }
     if (status == CB_OK && pages != NULL) {
         status = write_pages(cli, registry, pages);
@@ -149,7 +203,7 @@ static int run(struct cb_cli *cli)
 const struct cb_command cb_command_layers = {
     .name = "layers",
     .usage = "layers [NAME...] [--device N]",
-    .summary = "the layers there are; or one: formula, shapes, options, kernels (with --device: on it), example",
+    .summary = "the layers there are; or one: formula, shapes, options, kernels on this device, example",
     .flags = flags,
     .run = run,
 };

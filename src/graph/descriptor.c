@@ -162,7 +162,8 @@ const char *cb__layer_fault(const struct cb_layer *l)
     if (!cb__word_is_sound(l->name)) {
         return "has a layer without a proper name";
     }
-    if (!text_is_sound(l->summary) || !text_is_sound(l->formula) || !text_is_sound(l->example) || !text_is_sound(l->link)) {
+    if (!text_is_sound(l->summary) || !text_is_sound(l->formula) || !text_is_sound(l->example) || !text_is_sound(l->link) ||
+        !text_is_sound(l->family)) {
         return "has a text that does not end";
     }
     const char *fault = options_fault(l);
