@@ -69,6 +69,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS,
     .name = "cosine_embedding",
+    .family = "losses",
     .summary = "a loss of pairs of vectors: one direction for those that belong together",
     .formula = "loss = 1 - cos(x0, x1) if label is 1, max(0, cos(x0, x1) - margin) if it is another",
     .example = "loss: {cosine_embedding: {margin: 0.2}}",

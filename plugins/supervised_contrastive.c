@@ -64,6 +64,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS | CB_LAYER_BATCH,
     .name = "supervised_contrastive",
+    .family = "losses",
     .summary = "a loss of features: near to those of one class in the batch, far from all others",
     .formula = "loss_i = log(sum_{a != i} exp(z_i . z_a / t)) - mean_{p of i's class, p != i} z_i . z_p / t",
     .example = "loss: {supervised_contrastive: {temperature: 0.1}}",

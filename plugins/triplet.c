@@ -57,6 +57,7 @@ static const struct cb_variant variants[] = {
 CB_PLUGIN({
     .flags = CB_LAYER_LOSS | CB_LAYER_EMBEDDING_LOSS,
     .name = "triplet",
+    .family = "losses",
     .summary = "a loss of three vectors: the anchor nearer to its positive than to its negative",
     .formula = "loss = max(0, |anchor - positive|_p - |anchor - negative|_p + margin)",
     .example = "loss: {triplet: {margin: 0.5}}",

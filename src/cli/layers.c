@@ -83,7 +83,8 @@ static enum cb_status find_all(struct cb_cli *cli, struct cb_registry *registry,
     return worst;
 }
 
-static void print_line(struct cb_cli *cli, struct cb_registry *registry, const struct cb_layer_type *type)
+/* `column`: where the summary begins. */
+static void print_line(struct cb_cli *cli, struct cb_registry *registry, const struct cb_layer_type *type, int column)
 {
     const char *from = from_where(cli, type), *shadowed = cb_registry_shadowed(registry, type->layer.name, 0);
     struct cb_text line = {0};
@@ -91,8 +92,8 @@ static void print_line(struct cb_cli *cli, struct cb_registry *registry, const s
     if (from != NULL) {
         cb_text_addf(&line, " (%s%s%s)", from, shadowed != NULL ? ", in place of " : "", shadowed != NULL ? shadowed : "");
     }
-    printf("  %-20s ", type->layer.name);
-    cb_wrap_print(line.data != NULL ? line.data : "", 23, 25);
+    printf("  %-*s", column - 2, type->layer.name);
+    cb_wrap_print(line.data != NULL ? line.data : "", column, column + 2);
     cb_text_free(&line);
 }
 
@@ -102,6 +103,11 @@ static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
     const char *family = NULL;
     size_t count = 0;
     enum cb_status worst = find_all(cli, registry, &types, &count);
+    int column = 20;
+    for (size_t i = 0; i < count; i++) {
+        const int least = (int)strlen(types[i]->layer.name) + 4;
+        column = column < least ? least : column;
+    }
     for (size_t i = 0; i < count; i++) {
         const struct cb_layer *l = &types[i]->layer;
         if (cli->json) {
@@ -113,7 +119,7 @@ static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
             printf("%s%s\n", family != NULL ? "\n" : "", cb_layer_family(l));
             family = cb_layer_family(l);
         }
-        print_line(cli, registry, types[i]);
+        print_line(cli, registry, types[i], column);
     }
     return worst;
 }
