@@ -96,7 +96,7 @@ static void add_limits(struct cb_text *out, const struct cb_layer *l, const stru
 /* A sentence of its own: "Two-dimensional convolution."; "x times ..." keeps its small x. */
 static void add_sentence(struct cb_text *out, const char *text)
 {
-    const bool is_word = isalpha((unsigned char)text[0]) && isalpha((unsigned char)text[1]);
+    const bool is_word = isalpha((unsigned char)text[0]) && (isalpha((unsigned char)text[1]) || text[0] == 'a');
     cb_text_addf(out, "%c%s.", is_word ? toupper((unsigned char)text[0]) : text[0], text[0] != '\0' ? text + 1 : "");
 }
 
