@@ -85,7 +85,10 @@ static void add_limits(struct cb_text *out, const struct cb_layer *l, const stru
     if ((l->flags & CB_LAYER_NO_GRADIENT) != 0) {
         cb_text_add(out, "- No gradient passes through it.\n");
     }
-    if ((l->flags & CB_LAYER_LOSS) != 0) {
+    if ((l->flags & CB_LAYER_EMBEDDING_LOSS) != 0) {
+        cb_text_add(out, "- It is for programs that build their own network with `cb_network_add_layer`: a task has one head, whose "
+                         "predictions\n  it judges, and a loss of features makes none. The options are written as in a task.\n");
+    } else if ((l->flags & CB_LAYER_LOSS) != 0) {
         cb_text_add(out, "- It stands under `train: {loss: ...}`, never in a list of layers.\n");
     }
     if (out->length == before) {
