@@ -85,9 +85,12 @@ static void add_limits(struct cb_text *out, const struct cb_layer *l, const stru
     if ((l->flags & CB_LAYER_NO_GRADIENT) != 0) {
         cb_text_add(out, "- No gradient passes through it.\n");
     }
-    if ((l->flags & CB_LAYER_EMBEDDING_LOSS) != 0) {
-        cb_text_add(out, "- It is for programs that build their own network with `cb_network_add_layer`: a task has one head, whose "
-                         "predictions\n  it judges, and a loss of features makes none. The options are written as in a task.\n");
+    if ((l->flags & CB_LAYER_LOSS) != 0 && l->min_inputs > 2) {
+        cb_text_add(out, "- A task has one head and its targets: this is for programs that build their own network, with "
+                         "`cb_network_add_layer`.\n");
+    } else if ((l->flags & CB_LAYER_EMBEDDING_LOSS) != 0) {
+        cb_text_add(out, "- It stands under `train: {loss: ...}` of a task that says `test: none` and makes features with `model: "
+                         "{head: ...}`; a head\n  is then trained on them with `backbone: run:NAME`.\n");
     } else if ((l->flags & CB_LAYER_LOSS) != 0) {
         cb_text_add(out, "- It stands under `train: {loss: ...}`, never in a list of layers.\n");
     }
