@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/options.h"
+#include "graph/library.h"
 #include "graph/network.h"
 #include "graph/schema.h"
 
@@ -39,6 +40,41 @@ static bool is_sibling(const char *key)
 
 /* ---- `$name`: the parameters of a block ------------------------------------------------------------------------- */
 
+/* The argument that `$name` at `at` stands for. */
+static enum cb_status find_argument(const struct scope *scope, const char *name, const struct cb_place *at,
+                                    const struct cb_value **out, struct cb_diag *diag)
+{
+    *out = cb_map_get(scope->arguments, name);
+    if (*out != NULL) {
+        return CB_OK;
+    }
+    const char *keys[64];
+    size_t count = 0;
+    for (size_t i = 0; scope->arguments != NULL && i < scope->arguments->as.map.count && i < 64; i++) {
+        keys[count++] = scope->arguments->as.map.entries[i].key;
+    }
+    const char *nearest = cb_nearest_of(name, keys, count);
+    return cb_fail(diag, CB_INVALID, at, "the block has no parameter `%s`%s%s%s", name,
+                   nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
+                   nearest != NULL ? "`?" : "");
+}
+
+/* `- $activation: {...}`: a layer's word may be an argument as well. */
+static enum cb_status substitute_key(const struct scope *scope, struct cb_entry *entry, struct cb_diag *diag)
+{
+    const struct cb_value *argument;
+    if (entry->key[0] != '$') {
+        return CB_OK;
+    }
+    CB_TRY(find_argument(scope, entry->key + 1, &entry->at, &argument, diag));
+    if (argument->kind != CB_KIND_TEXT) {
+        return cb_fail(diag, CB_INVALID, &entry->at, "`%s` stands for a layer here and must be its word, not %s", entry->key,
+                       cb_kind_name(argument->kind));
+    }
+    entry->key = argument->text;
+    return CB_OK;
+}
+
 static enum cb_status substitute(struct cb_network *net, const struct scope *scope, struct cb_value *value,
                                  struct cb_diag *diag)
 {
@@ -51,21 +87,12 @@ static enum cb_status substitute(struct cb_network *net, const struct scope *sco
         }
     } else if (value->kind == CB_KIND_MAP) {
         for (size_t i = 0; i < value->as.map.count; i++) {
+            CB_TRY(substitute_key(scope, &value->as.map.entries[i], diag));
             CB_TRY(substitute(net, scope, value->as.map.entries[i].value, diag));
         }
     } else if (value->kind == CB_KIND_TEXT && value->text[0] == '$') {
-        const struct cb_value *argument = cb_map_get(scope->arguments, value->text + 1);
-        if (argument == NULL) {
-            const char *keys[64];
-            size_t count = 0;
-            for (size_t i = 0; scope->arguments != NULL && i < scope->arguments->as.map.count && i < 64; i++) {
-                keys[count++] = scope->arguments->as.map.entries[i].key;
-            }
-            const char *nearest = cb_nearest_of(value->text + 1, keys, count);
-            return cb_fail(diag, CB_INVALID, &value->at, "the block has no parameter `%s`%s%s%s", value->text + 1,
-                           nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
-                           nearest != NULL ? "`?" : "");
-        }
+        const struct cb_value *argument;
+        CB_TRY(find_argument(scope, value->text + 1, &value->at, &argument, diag));
         struct cb_place at = value->at;
         struct cb_value *copy = cb_value_clone(net->arena, argument);
         if (copy == NULL) {
@@ -174,6 +201,7 @@ struct item {
     double lr_scale;
     int64_t repeat, start;
     bool has_repeat;
+    bool is_from_library; /* a block that knows nothing of the file's own */
 };
 
 static enum cb_status read_number(const struct cb_value *item, const char *key, int64_t least, int64_t most, int64_t *out,
@@ -316,6 +344,7 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
                           diag));
     struct scope inner = *scope;
     inner.outer = scope;
+    inner.blocks = item->is_from_library ? NULL : scope->blocks;
     inner.prefix = cb_arena_printf(net->arena, "%s%s.", scope->prefix, name);
     inner.arguments = arguments;
     inner.input = input;
@@ -325,7 +354,11 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
     if (inner.prefix == NULL) {
         return cb_fail(diag, CB_MEMORY, &item->at, "out of memory");
     }
-    return read_list(net, &inner, layers, out_wire, diag);
+    const enum cb_status status = read_list(net, &inner, layers, out_wire, diag);
+    if (status != CB_OK && item->is_from_library) {
+        cb_note(diag, &item->at, "in the block `%s`, used here", item->word);
+    }
+    return status;
 }
 
 /* ---- `share: {w: conv1.w}` ----------------------------------------------------------------------------------------- */
@@ -389,6 +422,58 @@ static const char *free_block_name(struct cb_network *net, const char *prefix, c
     }
 }
 
+/* The names that an item may begin with, for "did you mean": layers, then blocks of the file, then of the library. */
+static enum cb_status fail_unknown(struct cb_network *net, const struct scope *scope, const struct item *item,
+                                   struct cb_diag *diag)
+{
+    const char **layers, **library;
+    size_t layer_count, library_count, count = 0;
+    CB_TRY(cb_registry_words(net->registry, net->arena, &layers, &layer_count, diag));
+    CB_TRY(cb_library_words(net->arena, &item->at, &library, &library_count, diag));
+    const size_t own = scope->blocks != NULL && scope->blocks->kind == CB_KIND_MAP ? scope->blocks->as.map.count : 0;
+    const char **words = CB_NEW_ARRAY(net->arena, const char *, layer_count + own + library_count + 1);
+    for (size_t i = 0; words != NULL && i < layer_count; i++) {
+        words[count++] = layers[i];
+    }
+    for (size_t i = 0; words != NULL && i < own; i++) {
+        words[count++] = scope->blocks->as.map.entries[i].key;
+    }
+    for (size_t i = 0; words != NULL && i < library_count; i++) {
+        words[count++] = library[i];
+    }
+    const char *nearest = words != NULL ? cb_nearest_of(item->word, words, count) : NULL;
+    bool is_layer = false;
+    for (size_t i = 0; nearest != NULL && i < layer_count; i++) {
+        is_layer = is_layer || strcmp(layers[i], nearest) == 0;
+    }
+    if (nearest == NULL) {
+        return cb_fail(diag, CB_NOT_FOUND, &item->at, "there is no layer `%s`; `cambium layers` lists what there is",
+                       item->word);
+    }
+    return cb_fail(diag, CB_NOT_FOUND, &item->at, "there is no layer%s `%s`; did you mean `%s`?",
+                   is_layer ? "" : " and no block", item->word, nearest);
+}
+
+/* `*out` is NULL where the word is a layer's. */
+static enum cb_status find_block(struct cb_network *net, const struct scope *scope, struct item *item,
+                                 const struct cb_value **out, struct cb_diag *diag)
+{
+    const struct cb_layer_type *type;
+    const struct cb_library_block *block = NULL;
+    *out = cb_map_get(scope->blocks, item->word);
+    const enum cb_status status = *out == NULL ? cb_registry_find(net->registry, item->word, NULL, &type, NULL) : CB_OK;
+    if (status == CB_OK) {
+        return CB_OK;
+    }
+    CB_TRY(cb_library_find(net->arena, item->word, &item->at, &block, diag));
+    if (block == NULL && status == CB_NOT_FOUND) {
+        return fail_unknown(net, scope, item, diag);
+    }
+    *out = block != NULL ? block->map : NULL;
+    item->is_from_library = block != NULL;
+    return CB_OK;
+}
+
 static enum cb_status add_item(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
                                size_t index, uint32_t *wire, struct cb_diag *diag)
 {
@@ -399,7 +484,8 @@ static enum cb_status add_item(struct cb_network *net, const struct scope *scope
     CB_TRY(substitute(net, scope, value, diag));
     struct item item;
     CB_TRY(read_item(value, &item, diag));
-    const struct cb_value *block = cb_map_get(scope->blocks, item.word);
+    const struct cb_value *block;
+    CB_TRY(find_block(net, scope, &item, &block, diag));
     if (item.first != NULL && block == NULL) {
         return cb_fail(diag, CB_INVALID, &item.first->at, "`first` is for repeated blocks; `%s` is a layer", item.word);
     }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "graph/library.h"
+
 #define NAME "{type: [string, number], minLength: 1, maxLength: 200}"
 #define WIRES "{anyOf: [{type: 'null'}, {type: string}, {type: array, minItems: 1, maxItems: 64, items: {type: string}}]}"
 
@@ -21,6 +23,7 @@ const struct cb_key cb_item_keys[] = {
 };
 
 const struct cb_key cb_block_keys[] = {
+    {"summary", "what it does, in one line", "{type: string}"},
     {"parameters", "names with their defaults (null: must be given); `$name` stands for the value", "{type: [object, 'null']}"},
     {"layers", "the block's layers; `input` is what feeds it", "{$ref: '#/definitions/block_layers'}"},
     {NULL, NULL, NULL},
@@ -127,30 +130,73 @@ static struct cb_value *refer(struct cb_arena *arena, const char *word, const ch
 }
 
 /* The property `conv2d:` of an item. */
-static struct cb_value *property(struct cb_arena *arena, const struct cb_layer *layer, const char *ending, bool alone)
+static struct cb_value *property(struct cb_arena *arena, const char *word, const char *summary, const char *ending,
+                                 bool alone)
 {
-    struct cb_value *options = refer(arena, layer->name, ending);
+    struct cb_value *options = refer(arena, word, ending);
     struct cb_value *schema = alone ? cb_schema_or_null(arena, options) : cb_schema_parse(arena, "{allOf: []}");
     bool ok = schema != NULL && (alone || cb_list_append(arena, cb_map_get(schema, "allOf"), options)) &&
-              (layer->summary == NULL ||
-               cb_map_set(arena, schema, "description", cb_value_text(arena, layer->summary, NULL)));
+              (summary == NULL || cb_map_set(arena, schema, "description", cb_value_text(arena, summary, NULL)));
     return ok ? schema : NULL;
+}
+
+/* A word that a list may hold in this place, with the schema of what follows it. */
+static bool add_word(struct lists *l, const char *word, const char *summary, struct cb_value *options, enum place place)
+{
+    struct cb_arena *arena = l->arena;
+    const char *key = cb_arena_printf(arena, "layer.%s%s", word, endings[place]);
+    struct cb_value *required = cb_schema_parse(arena, "{required: []}");
+    bool alone = !cb_schema_has_required(options);
+    return options != NULL && key != NULL && required != NULL && cb_map_set(arena, l->definitions, key, options) &&
+           (!alone || cb_list_append(arena, l->words[place], cb_value_text(arena, word, NULL))) &&
+           cb_map_set(arena, l->properties[place], word, property(arena, word, summary, endings[place], alone)) &&
+           cb_list_append(arena, cb_map_get(required, "required"), cb_value_text(arena, word, NULL)) &&
+           cb_list_append(arena, l->one[place], required);
 }
 
 static bool add_layer(struct lists *l, const struct cb_layer *layer)
 {
-    struct cb_arena *arena = l->arena;
     bool ok = true;
     for (int place = 0; ok && place < PLACES; place++) {
-        struct cb_value *options = options_of(arena, layer, (enum place)place);
-        const char *key = cb_arena_printf(arena, "layer.%s%s", layer->name, endings[place]);
-        bool alone = !cb_schema_has_required(options);
-        struct cb_value *required = cb_schema_parse(arena, "{required: []}");
-        ok = options != NULL && key != NULL && cb_map_set(arena, l->definitions, key, options) && required != NULL &&
-             (!alone || cb_list_append(arena, l->words[place], cb_value_text(arena, layer->name, NULL))) &&
-             cb_map_set(arena, l->properties[place], layer->name, property(arena, layer, endings[place], alone)) &&
-             cb_list_append(arena, cb_map_get(required, "required"), cb_value_text(arena, layer->name, NULL)) &&
-             cb_list_append(arena, l->one[place], required);
+        struct cb_value *options = options_of(l->arena, layer, (enum place)place);
+        ok = add_word(l, layer->name, layer->summary, options, (enum place)place);
+    }
+    return ok;
+}
+
+/* The parameters of a block: anything may stand for one; those without a default are required. */
+static struct cb_value *parameters_of(struct cb_arena *arena, const struct cb_library_block *block)
+{
+    struct cb_value *schema = cb_schema_parse(arena, "{type: object, additionalProperties: false, properties: {}}");
+    struct cb_value *properties = cb_map_get(schema, "properties"), *required = cb_value_list(arena, NULL);
+    bool ok = properties != NULL && required != NULL;
+    for (size_t i = 0; ok && block->parameters != NULL && i < block->parameters->as.map.count; i++) {
+        const struct cb_entry *entry = &block->parameters->as.map.entries[i];
+        struct cb_value *property = cb_value_map(arena, NULL);
+        const bool is_required = entry->value->kind == CB_KIND_NULL;
+        ok = property != NULL && cb_map_set(arena, properties, entry->key, property) &&
+             (is_required ? cb_list_append(arena, required, cb_value_text(arena, entry->key, NULL))
+                          : cb_map_set(arena, property, "default", entry->value));
+    }
+    ok = ok && (required->as.list.count == 0 || cb_map_set(arena, schema, "required", required));
+    return ok ? schema : NULL;
+}
+
+/* Blocks that come with the program, and a person's own in the data folder; a layer of that word comes before. */
+static bool add_blocks(struct lists *l, struct cb_diag *diag)
+{
+    const char **words;
+    size_t count;
+    bool ok = cb_library_words(l->arena, NULL, &words, &count, diag) == CB_OK;
+    for (size_t i = 0; ok && i < count; i++) {
+        const struct cb_library_block *block = NULL;
+        if (cb_map_get(l->properties[0], words[i]) != NULL ||
+            cb_library_find(l->arena, words[i], NULL, &block, diag) != CB_OK || block == NULL) {
+            continue;
+        }
+        for (int place = 0; ok && place < PLACES; place++) {
+            ok = add_word(l, words[i], block->summary, parameters_of(l->arena, block), (enum place)place);
+        }
     }
     return ok;
 }
@@ -246,7 +292,8 @@ enum cb_status cb_graph_schema(struct cb_arena *arena, struct cb_registry *regis
         ok = loss_options[losses] != NULL;
         loss_words[losses++] = words[i];
     }
-    ok = ok && cb_map_set(arena, definitions, "loss", cb_schema_of_words(arena, loss_words, loss_options, losses)) &&
+    ok = ok && add_blocks(&l, diag) &&
+         cb_map_set(arena, definitions, "loss", cb_schema_of_words(arena, loss_words, loss_options, losses)) &&
          add_files(&l);
     return ok ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
 }
