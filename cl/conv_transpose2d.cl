@@ -1,5 +1,5 @@
-/* conv_transpose2d.cl: the plain kernels of conv_transpose2d, for any device. One work-item makes one number. The letters
- * are those of the convolution whose gradient it is (cl/conv2d.cl): from y [N,H,W,C] to x [N,OH,OW,K], with w
+/* conv_transpose2d.cl: the plain kernels of conv_transpose2d, for any device. One work-item makes one number. The
+ * letters are those of the convolution whose gradient it is (cl/conv2d.cl): from y [N,H,W,C] to x [N,OH,OW,K], with w
  * [KH,KW,CG,K]; b [C] or NULL.
  *
  *   y[n,h,w,c] = b[c] + sum over kh, kw, k of x[n,oh,ow,k] * w[kh,kw,c,k] where oh*SH + kh*DH - PT = h, likewise ow

@@ -1,5 +1,5 @@
-/* dense.cl: the plain kernels of dense, for any device. One work-item makes one number; sums run over the inner index in
- * order.
+/* dense.cl: the plain kernels of dense, for any device. One work-item makes one number; sums run over the inner index
+ * in order.
  *
  *   y[m,k] = b[k] + sum over c of x[m,c] * w[c,k]
  *
@@ -8,8 +8,8 @@
 #include "epilogue.clh"
 
 /* Work-items: (K, M). */
-__kernel void dense_forward(__global float *y, __global const float *x, __global const float *w, __global const float *b,
-                            long M, int C, int K CB_EPILOGUE_PARAMS)
+__kernel void dense_forward(__global float *y, __global const float *x, __global const float *w,
+                            __global const float *b, long M, int C, int K CB_EPILOGUE_PARAMS)
 {
     const int k = get_global_id(0);
     const long m = get_global_id(1);

@@ -2,7 +2,8 @@
  * makes up to 16 channels of one place m. */
 
 /* Work-items: (C / 16 rounded up, M). */
-__kernel void embedding_forward(__global float *y, __global const int *ids, __global const float *w, long M, int R, int C)
+__kernel void embedding_forward(__global float *y, __global const int *ids, __global const float *w, long M, int R,
+                                int C)
 {
     const int begin = get_global_id(0) * 16;
     const long m = get_global_id(1);
@@ -16,7 +17,7 @@ __kernel void embedding_forward(__global float *y, __global const int *ids, __gl
     }
 }
 
-/* links [2,M]: the next place with the same id (M: there is none), and whether this is the first one. Work-items: (M). */
+/* links [2,M]: the next place with the same id (M: there is none), and whether this is the first. Work-items: (M). */
 __kernel void embedding_links(__global int *links, __global const int *ids, long M)
 {
     const long m = get_global_id(0);

@@ -50,8 +50,8 @@ __kernel void gru_step(__global float *y, __global float *gates, __global float 
     }
 }
 
-/* Steps run from the last to the first. dgates [N,T,3H]: of the input's part, before the nonlinearities; dhidden [N,T,3H]:
- * of the state's part, which differs in n; carry [N,H]: what goes past the gates to the step before.
+/* Steps run from the last to the first. dgates [N,T,3H]: of the input's part, before the nonlinearities; dhidden
+ * [N,T,3H]: of the state's part, which differs in n; carry [N,H]: what goes past the gates to the step before.
  * dh = dy + carry + dhidden of the step after times w^T. Work-items: (H, N). */
 __kernel void gru_step_back(__global float *dgates, __global float *dhidden, __global float *carry,
                             __global const float *dy, __global const float *gates, __global const float *y,

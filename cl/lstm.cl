@@ -49,8 +49,8 @@ __kernel void lstm_step(__global float *y, __global float *gates, __global float
     }
 }
 
-/* Steps run from the last to the first. dgates [N,T,4H]: before the nonlinearities; `same` is dgates again; carry [N,H]:
- * dc of the step after. dh = dy + dgates of the step after times w^T. Work-items: (H, N). */
+/* Steps run from the last to the first. dgates [N,T,4H]: before the nonlinearities; `same` is dgates again; carry
+ * [N,H]: dc of the step after. dh = dy + dgates of the step after times w^T. Work-items: (H, N). */
 __kernel void lstm_step_back(__global float *dgates, __global const float *same, __global float *carry,
                              __global const float *dy, __global const float *gates, __global const float *cells,
                              __global const float *w, RECURRENT_SIZES)

@@ -4,8 +4,8 @@
 #include "cambium.clh"
 
 /* Work-items: (N, M, count). */
-__kernel void matmul(__global float *y, __global const float *a, __global const float *b, long count, int M, int N, int K,
-                     int a_transposed, int b_transposed, int accumulate)
+__kernel void matmul(__global float *y, __global const float *a, __global const float *b, long count, int M, int N,
+                     int K, int a_transposed, int b_transposed, int accumulate)
 {
     const int n = get_global_id(0), m = get_global_id(1);
     const long i = get_global_id(2);

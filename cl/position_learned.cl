@@ -1,5 +1,5 @@
-/* position_learned.cl: y[n,t,c] = x[n,t,c] + w[t,c]. x, y, dy, dx [N,row] with row = T C; w and dw begin with such a row,
- * and may go on. One work-item makes one number. y may be x; dx may be dy. */
+/* position_learned.cl: y[n,t,c] = x[n,t,c] + w[t,c]. x, y, dy, dx [N,row] with row = T C; w and dw begin with such a
+ * row, and may go on. One work-item makes one number. y may be x; dx may be dy. */
 
 /* Work-items: (row, N). */
 __kernel void position_learned_forward(__global float *y, __global const float *x, __global const float *w, long N,

@@ -3,8 +3,8 @@
 #include "positions.clh"
 
 /* Work-items: (C / 2, N * T). */
-__kernel void position_sinusoidal_forward(__global float *y, __global const float *x, long rows, int T, int C, int halves,
-                                          float log_base, float log_base_rest)
+__kernel void position_sinusoidal_forward(__global float *y, __global const float *x, long rows, int T, int C,
+                                          int halves, float log_base, float log_base_rest)
 {
     const int i = get_global_id(0);
     const long row = get_global_id(1);

@@ -2,8 +2,8 @@
 #include "cambium.clh"
 #include "recurrent.clh"
 
-/* before [N,T,H]: the state of this direction before each place, zero before its first step and behind the sequence; from
- * y [N,T,directions,H]. Work-items: (H, T, N). */
+/* before [N,T,H]: the state of this direction before each place, zero before its first step and behind the sequence;
+ * from y [N,T,directions,H]. Work-items: (H, T, N). */
 __kernel void recurrent_previous(__global float *before, __global const float *y, RECURRENT_SIZES)
 {
     const int j = get_global_id(0), t = get_global_id(1), n = get_global_id(2);

@@ -1,6 +1,6 @@
 /* rotary.cl: turns the first R of the D channels of each head of x [N,T,H,D]: plane i of R/2 by way t base^(-2i/R); the
- * others are copied. y may be x. Backward is the same with way = -1. Work-items: (D - R / 2, H, N * T): the planes, then
- * the channels that do not turn. */
+ * others are copied. y may be x. Backward is the same with way = -1. Work-items: (D - R / 2, H, N * T): the planes,
+ * then the channels that do not turn. */
 #include "positions.clh"
 
 __kernel void rotary(__global float *y, __global const float *x, long rows, int T, int H, int D, int R, int halves,

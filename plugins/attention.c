@@ -20,15 +20,14 @@ static const struct options defaults = {.heads = 1};
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"heads", "heads into which the channels of the queries are split", CB_OPT_INT, AT(heads), 1, 1 << 16, NULL, 0, 0},
+    {"heads", "heads into which the channels of the queries are split", CB_OPT_INT, AT(heads), 1, 1 << 16},
     {"key_value_heads", "heads of the keys and values, each shared by as many heads of queries; 0: as `heads`",
-     CB_OPT_INT, AT(key_value_heads), 0, 1 << 16, NULL, 0, 0},
-    {"causal", "whether a query sees no later keys (the last query sees all)", CB_OPT_BOOL, AT(causal), 0, 0, NULL, 0,
-     0},
-    {"scale", "factor of the scores; 0: 1 / sqrt(channels of a head)", CB_OPT_REAL, AT(scale), 0, 1e6, NULL, 0, 0},
+     CB_OPT_INT, AT(key_value_heads), 0, 1 << 16},
+    {"causal", "whether a query sees no later keys (the last query sees all)", CB_OPT_BOOL, AT(causal)},
+    {"scale", "factor of the scores; 0: 1 / sqrt(channels of a head)", CB_OPT_REAL, AT(scale), 0, 1e6},
 };
 
-/* ---- sizes -------------------------------------------------------------------------------------------------- */
+/* ---- sizes ------------------------------------------------------------------------------------------------------- */
 
 /* N samples, T queries, S keys, H heads, G heads of keys and values, D channels of a key's head, E of a value's. */
 struct sizes {
@@ -104,7 +103,7 @@ static enum cb_status attention_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){s.n, s.t, s.h * s.e});
 }
 
-/* ---- plain: a query, or a key, per work-item, any device ------------------------------------------------------ */
+/* ---- plain: a query, or a key, per work-item, any device --------------------------------------------------------- */
 
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
@@ -150,7 +149,7 @@ static enum cb_status plain_backward_run(struct cb_instance *in)
     return CB_OK;
 }
 
-/* ---- tile: four rows against blocks of sixteen, on processors (cl/attention_tile.cl) --------------------------- */
+/* ---- tile: four rows against blocks of sixteen, on processors (cl/attention_tile.cl) ----------------------------- */
 
 static bool tile_accepts(const struct cb_instance *in)
 {

@@ -28,19 +28,19 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters), 0,
-     1 << 20, NULL, 0, 0},
-    {"kernel", "length of the filters", CB_OPT_INT, AT(kernel), 1, 1 << 16, NULL, CB_OPTION_REQUIRED, 0},
-    {"stride", "step from one output to the next", CB_OPT_INT, AT(stride), 1, 1 << 16, NULL, 0, 0},
+    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters),
+     0, 1 << 20},
+    {"kernel", "length of the filters", CB_OPT_INT, AT(kernel), 1, 1 << 16, NULL, CB_OPTION_REQUIRED},
+    {"stride", "step from one output to the next", CB_OPT_INT, AT(stride), 1, 1 << 16},
     {"padding",
      "zeros around the sequence: one number or [before, after]; `same`: as many as make the output the input's length "
-     "divided by the stride, rounded up, the odd one after; `causal`: all before, so that no output sees what comes later; "
-     "`valid`: none",
+     "divided by the stride, rounded up, the odd one after; `causal`: all before, so that no output sees what comes "
+     "later; `valid`: none",
      CB_OPT_INTS, AT(padding), 0, 1 << 16, padding_words, 0, 2},
-    {"dilation", "step from one filter tap to the next", CB_OPT_INT, AT(dilation), 1, 1 << 16, NULL, 0, 0},
-    {"groups", "channels are split into this many groups that do not mix; `depthwise`: one group per channel", CB_OPT_INTS,
-     AT(groups), 1, 1 << 20, groups_words, 0, 1},
-    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias), 0, 0, NULL, 0, 0},
+    {"dilation", "step from one filter tap to the next", CB_OPT_INT, AT(dilation), 1, 1 << 16},
+    {"groups", "channels are split into this many groups that do not mix; `depthwise`: one group per channel",
+     CB_OPT_INTS, AT(groups), 1, 1 << 20, groups_words, 0, 1},
+    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias)},
 };
 
 /* The sequence as a picture; oh is below 1 when the kernel does not fit. */
@@ -88,8 +88,8 @@ static enum cb_status conv1d_infer(struct cb_instance *in)
     const struct cb_host *host = in->host;
     const struct options *o = in->options;
     if (in->x[0]->rank != 3) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "conv1d takes sequences [N,T,C], but its input has %u dimensions",
-                          (unsigned)in->x[0]->rank);
+        return host->fail(in->core, CB_MISMATCH, NULL,
+                          "conv1d takes sequences [N,T,C], but its input has %u dimensions", (unsigned)in->x[0]->rank);
     }
     const struct convolution g = geometry_of(in);
     CB_TRY(convolution_check_groups(in, g.c, g.k, g.groups));
@@ -103,7 +103,7 @@ static enum cb_status conv1d_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){g.n, g.oh, g.k});
 }
 
-/* ---- plain: one work-item per number, any device ------------------------------------------------------------------- */
+/* ---- plain: one work-item per number, any device ----------------------------------------------------------------- */
 
 static enum cb_status plain_forward_prepare(struct cb_instance *in)
 {
@@ -113,7 +113,7 @@ static enum cb_status plain_forward_prepare(struct cb_instance *in)
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    return convolution_forward(in, 0, &g, in->y[0], in->x[0], convolution_bias(in));
+    return convolution_forward(in, 0, &g, in->y[0], in->x[0], linear_bias(in));
 }
 
 static enum cb_status plain_dx_prepare(struct cb_instance *in)
@@ -136,14 +136,14 @@ static enum cb_status plain_dw_prepare(struct cb_instance *in)
 static enum cb_status plain_dw_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(convolution_dw(in, 0, &g, dw, in->x[0], in->dy[0], in->dw_accumulate & 1u));
     }
     return convolution_db(in, 1, 1, g.n, g.oh, 1, g.k);
 }
 
-/* ---- product: as a matrix product, for groups = 1 on processors ------------------------------------------------------ */
+/* ---- product: as a matrix product, for groups = 1 on processors -------------------------------------------------- */
 
 static bool product_accepts(const struct cb_instance *in)
 {
@@ -166,7 +166,7 @@ static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
     CB_TRY(convolution_fill_bias(in, 2, g.n * g.oh, g.k));
-    return convolution_product_forward(in, &g, in->y[0], in->x[0], convolution_bias(in) != NULL);
+    return convolution_product_forward(in, &g, in->y[0], in->x[0], linear_bias(in) != NULL);
 }
 
 static enum cb_status product_dx_prepare(struct cb_instance *in)
@@ -188,7 +188,7 @@ static enum cb_status product_dw_prepare(struct cb_instance *in)
 static enum cb_status product_dw_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(convolution_product_dw(in, &g, dw, in->x[0], in->dy[0], in->dw_accumulate & 1u));
     }

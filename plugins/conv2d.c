@@ -31,25 +31,26 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters), 0,
-     1 << 20, NULL, 0, 0},
+    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters),
+     0, 1 << 20, NULL, 0, 0},
     {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,
      CB_OPTION_REQUIRED, 2},
-    {"stride", "step from one output pixel to the next: [down, right], or one number", CB_OPT_INTS, AT(stride), 1, 1 << 12,
-     NULL, 0, 2},
+    {"stride", "step from one output pixel to the next: [down, right], or one number", CB_OPT_INTS, AT(stride), 1,
+     1 << 12, NULL, 0, 2},
     {"padding",
-     "zeros around the picture: one number, [vertical, horizontal] or [top, bottom, left, right]; `same`: as many as make "
+     "zeros around the picture: one number, [vertical, horizontal] or [top, bottom, left, right]; `same`: as many as "
+     "make "
      "the output the input's size divided by the stride, rounded up, the odd one at the bottom and right (TensorFlow); "
      "`valid`: none",
      CB_OPT_INTS, AT(padding), 0, 1 << 12, padding_words, 0, 4},
     {"dilation", "step from one filter tap to the next: [down, right], or one number", CB_OPT_INTS, AT(dilation), 1,
      1 << 12, NULL, 0, 2},
-    {"groups", "channels are split into this many groups that do not mix; `depthwise`: one group per channel", CB_OPT_INTS,
-     AT(groups), 1, 1 << 20, groups_words, 0, 1},
+    {"groups", "channels are split into this many groups that do not mix; `depthwise`: one group per channel",
+     CB_OPT_INTS, AT(groups), 1, 1 << 20, groups_words, 0, 1},
     {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias), 0, 0, NULL, 0, 0},
 };
 
-/* ---- geometry ----------------------------------------------------------------------------------------------------- */
+/* ---- geometry ---------------------------------------------------------------------------------------------------- */
 
 /* The first and second number of a list of one or two. */
 static void pair(const struct cb_list *list, int64_t *out_first, int64_t *out_second)
@@ -99,7 +100,7 @@ static struct convolution conv2d_geometry(const struct cb_instance *in)
     return g;
 }
 
-/* ---- check, infer -------------------------------------------------------------------------------------------------- */
+/* ---- check, infer ------------------------------------------------------------------------------------------------ */
 
 static enum cb_status conv2d_check(struct cb_instance *in)
 {
@@ -130,31 +131,32 @@ static enum cb_status conv2d_infer(struct cb_instance *in)
     const struct cb_tensor *x = in->x[0];
     const struct options *o = in->options;
     if (x->rank != 4) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "conv2d takes pictures [N,H,W,C], but its input has %u dimensions",
-                          (unsigned)x->rank);
+        return host->fail(in->core, CB_MISMATCH, NULL,
+                          "conv2d takes pictures [N,H,W,C], but its input has %u dimensions", (unsigned)x->rank);
     }
     const struct convolution g = conv2d_geometry(in);
     CB_TRY(convolution_check_groups(in, g.c, g.k, g.groups));
     if (g.oh < 1 || g.ow < 1) {
-        return host->fail(in->core, CB_MISMATCH, "kernel",
-                          "a kernel of %lld x %lld (dilation %lld x %lld) does not fit into a picture of %lld x %lld with "
-                          "its padding",
-                          (long long)g.kh, (long long)g.kw, (long long)g.dh, (long long)g.dw,
-                          (long long)(g.h + g.pt + g.pb), (long long)(g.w + g.pl + g.pr));
+        return host->fail(
+            in->core, CB_MISMATCH, "kernel",
+            "a kernel of %lld x %lld (dilation %lld x %lld) does not fit into a picture of %lld x %lld with "
+            "its padding",
+            (long long)g.kh, (long long)g.kw, (long long)g.dh, (long long)g.dw, (long long)(g.h + g.pt + g.pb),
+            (long long)(g.w + g.pl + g.pr));
     }
     CB_TRY(convolution_params(in, 4, (const int64_t[]){g.kh, g.kw, g.c / g.groups, g.k},
-                              (double)(g.kh * g.kw * (g.c / g.groups)), (double)(g.kh * g.kw * (g.k / g.groups)), o->bias,
-                              g.k));
+                              (double)(g.kh * g.kw * (g.c / g.groups)), (double)(g.kh * g.kw * (g.k / g.groups)),
+                              o->bias, g.k));
     const int64_t dims[] = {g.n, g.oh, g.ow, g.k};
     return host->output(in->core, 0, CB_F32, 4, dims);
 }
 
-/* ---- plain: one work-item per number, any device -------------------------------------------------------------------- */
+/* ---- plain: one work-item per number, any device ----------------------------------------------------------------- */
 
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    return convolution_forward(in, 0, &g, in->y[0], in->x[0], convolution_bias(in));
+    return convolution_forward(in, 0, &g, in->y[0], in->x[0], linear_bias(in));
 }
 
 static enum cb_status plain_dx_run(struct cb_instance *in)
@@ -166,14 +168,14 @@ static enum cb_status plain_dx_run(struct cb_instance *in)
 static enum cb_status plain_dw_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(convolution_dw(in, 0, &g, dw, in->x[0], in->dy[0], in->dw_accumulate & 1u));
     }
     return convolution_db(in, 1, 1, g.n, g.oh, g.ow, g.k);
 }
 
-/* ---- product: as a matrix product, for groups = 1 on processors -------------------------------------------------------- */
+/* ---- product: as a matrix product, for groups = 1 on processors -------------------------------------------------- */
 
 static bool product_accepts(const struct cb_instance *in)
 {
@@ -196,7 +198,7 @@ static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
     CB_TRY(convolution_fill_bias(in, 2, g.n * g.oh * g.ow, g.k));
-    return convolution_product_forward(in, &g, in->y[0], in->x[0], convolution_bias(in) != NULL);
+    return convolution_product_forward(in, &g, in->y[0], in->x[0], linear_bias(in) != NULL);
 }
 
 static enum cb_status product_dx_prepare(struct cb_instance *in)
@@ -218,7 +220,7 @@ static enum cb_status product_dw_prepare(struct cb_instance *in)
 static enum cb_status product_dw_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(convolution_product_dw(in, &g, dw, in->x[0], in->dy[0], in->dw_accumulate & 1u));
     }
@@ -235,7 +237,8 @@ static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "depthwise_any", CB_CAP_TILE, depthwise_any_accepts,
      depthwise_any_forward_prepare, NULL, depthwise_any_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "conv2d_forward"},
-    {CB_PASS_DX, 0, "winograd", CB_CAP_TILE, winograd_accepts, winograd_dx_prepare, winograd_dx_derive, winograd_dx_run},
+    {CB_PASS_DX, 0, "winograd", CB_CAP_TILE, winograd_accepts, winograd_dx_prepare, winograd_dx_derive,
+     winograd_dx_run},
     {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
     {CB_PASS_DX, 0, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_dx_prepare, NULL, depthwise_dx_run},
     {CB_PASS_DX, 0, "depthwise_any", CB_CAP_TILE, depthwise_any_accepts, depthwise_any_dx_prepare, NULL,
@@ -254,7 +257,8 @@ static const char *const trials[] = {
     "flatten]",
     "[{conv2d: {filters: 32, kernel: 1}}, {conv2d: {kernel: 5, groups: depthwise, padding: 2}}, {conv2d: "
     "{filters: 20, kernel: 3, stride: 2, padding: same}}, flatten]",
-    "[{conv2d: {kernel: 3, groups: depthwise, padding: 1}}, {conv2d: {kernel: 3, groups: depthwise, stride: 2, padding: "
+    "[{conv2d: {kernel: 3, groups: depthwise, padding: 1}}, {conv2d: {kernel: 3, groups: depthwise, stride: 2, "
+    "padding: "
     "same}}, {conv2d: {kernel: [1, 2], groups: depthwise}}, flatten]",
 };
 
@@ -263,8 +267,9 @@ CB_PLUGIN({
     .name = "conv2d",
     .family = "convolutions",
     .summary = "two-dimensional convolution, in groups or depthwise if wanted",
-    .formula = "y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*stride + kw*dilation - "
-               "left, c] * w[kh,kw,c,k]",
+    .formula =
+        "y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*stride + kw*dilation - "
+        "left, c] * w[kh,kw,c,k]",
     .example = "- conv2d: {filters: 64, kernel: 3, stride: 2, padding: same}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,

@@ -1,5 +1,5 @@
-/* conv2d_depthwise.h: conv2d's variants for a filter of each channel, on processors: `depthwise` in blocks of pixels, for the
- * usual filters and steps, and `depthwise_any`. The kernels are in cl/conv2d_depthwise.cl. */
+/* conv2d_depthwise.h: conv2d's variants for a filter of each channel, on processors: `depthwise` in blocks of pixels,
+ * for the usual filters and steps, and `depthwise_any`. The kernels are in cl/conv2d_depthwise.cl. */
 #ifndef CAMBIUM_CONV2D_DEPTHWISE_H
 #define CAMBIUM_CONV2D_DEPTHWISE_H
 
@@ -29,7 +29,7 @@ static enum cb_status depthwise_any_forward_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c / 16, (uint64_t)(g.n * g.oh)), CB_A_TENSOR(in->y[0]),
-                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(convolution_bias(in)),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(linear_bias(in)),
                      DEPTHWISE_ARGS(g));
 }
 
@@ -58,7 +58,7 @@ static enum cb_status depthwise_any_dw_prepare(struct cb_instance *in)
 static enum cb_status depthwise_any_dw_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c / 16, (uint64_t)(g.kh * g.kw)), CB_A_TENSOR(dw),
                          CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u),
@@ -67,7 +67,7 @@ static enum cb_status depthwise_any_dw_run(struct cb_instance *in)
     return convolution_db(in, 1, 16, g.n, g.oh, g.ow, g.k);
 }
 
-/* ---- in blocks ---- */
+/* ---- in blocks --------------------------------------------------------------------------------------------------- */
 
 static bool depthwise_accepts(const struct cb_instance *in)
 {
@@ -87,15 +87,16 @@ static enum cb_status depthwise_kernel(struct cb_instance *in, const char *entry
     const struct convolution g = conv2d_geometry(in);
     const int rows = (int)depthwise_rows(in);
     char defines[96];
-    snprintf(defines, sizeof(defines), "-DCB_KERNEL=%d -DCB_STRIDE=%d -DCB_ROWS=%d -DCB_COLUMNS=%d", (int)g.kh, (int)g.sh,
-             rows, in->host->device(in->core)->tile_columns == 32 ? 7 : 4);
+    snprintf(defines, sizeof(defines), "-DCB_KERNEL=%d -DCB_STRIDE=%d -DCB_ROWS=%d -DCB_COLUMNS=%d", (int)g.kh,
+             (int)g.sh, rows, in->host->device(in->core)->tile_columns == 32 ? 7 : 4);
     return in->host->kernel(in->core, "conv2d_depthwise", entry, defines);
 }
 
 /* Channels of a work-item, when there are `blocks` rows of blocks: all, unless that leaves cores without work. */
 static int64_t depthwise_channels(const struct cb_instance *in, const struct convolution *g, int64_t blocks)
 {
-    const int64_t wanted = 8 * (int64_t)in->host->device(in->core)->compute_units, parts = (wanted + blocks - 1) / blocks;
+    const int64_t wanted = 8 * (int64_t)in->host->device(in->core)->compute_units,
+                  parts = (wanted + blocks - 1) / blocks;
     const int64_t vectors = g->c / 16;
     return (vectors + parts - 1) / parts * 16;
 }
@@ -114,9 +115,9 @@ static enum cb_status depthwise_forward_run(struct cb_instance *in)
     const struct convolution g = conv2d_geometry(in);
     const int64_t rows = depthwise_rows(in), blocks = g.n * ((g.oh + rows - 1) / rows);
     const int64_t channels = depthwise_channels(in, &g, blocks);
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)((g.c + channels - 1) / channels), (uint64_t)blocks), CB_A_TENSOR(in->y[0]),
-                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(convolution_bias(in)),
-                     DEPTHWISE_BLOCK_ARGS(g, channels));
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)((g.c + channels - 1) / channels), (uint64_t)blocks),
+                     CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]),
+                     CB_A_TENSOR(linear_bias(in)), DEPTHWISE_BLOCK_ARGS(g, channels));
 }
 
 static enum cb_status depthwise_dx_prepare(struct cb_instance *in)
@@ -132,9 +133,9 @@ static enum cb_status depthwise_dx_run(struct cb_instance *in)
     if (in->dx[0] == NULL) {
         return CB_OK;
     }
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)((g.c + channels - 1) / channels), (uint64_t)blocks), CB_A_TENSOR(in->dx[0]),
-                     CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->params[0]), CB_A_I32(in->dx_accumulate & 1u),
-                     DEPTHWISE_BLOCK_ARGS(g, channels));
+    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)((g.c + channels - 1) / channels), (uint64_t)blocks),
+                     CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->params[0]),
+                     CB_A_I32(in->dx_accumulate & 1u), DEPTHWISE_BLOCK_ARGS(g, channels));
 }
 
 /* Rows of dy that are summed by one work-item; enough parts for many cores, few enough to be added up quickly. */
@@ -157,7 +158,7 @@ static enum cb_status depthwise_dw_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
     const int64_t rows = depthwise_part_rows(&g), parts = (g.n * g.oh + rows - 1) / rows, channels = 64;
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)((g.c + channels - 1) / channels), (uint64_t)parts),
                          CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->dy[0]), CB_A_I32(rows),

@@ -1,5 +1,5 @@
-/* conv2d_winograd.h: conv2d's variant `winograd`: 3x3 of stride 1 with a quarter of the multiplications, on processors. The
- * kernels and what they compute are in cl/conv2d_winograd.cl. */
+/* conv2d_winograd.h: conv2d's variant `winograd`: 3x3 of stride 1 with a quarter of the multiplications, on processors.
+ * The kernels and what they compute are in cl/conv2d_winograd.cl. */
 #ifndef CAMBIUM_CONV2D_WINOGRAD_H
 #define CAMBIUM_CONV2D_WINOGRAD_H
 
@@ -21,9 +21,9 @@ static bool winograd_accepts(const struct cb_instance *in)
            g.pl <= 2 && g.c % 16 == 0 && g.k % 16 == 0 && covered <= 2 * g.oh * g.ow;
 }
 
-/* How the work is cut. v of a block and m of a panel stay in half the second-level cache; where not even one register tile
- * does, filters come from memory for each block, so it is larger (C = 512, batch 16: 9.1 ms with 36 tiles, 12.1 with 12).
- * Few blocks: parts of the panels are jobs of their own, which transform the same pixels again. */
+/* How the work is cut. v of a block and m of a panel stay in half the second-level cache; where not even one register
+ * tile does, filters come from memory for each block, so it is larger (C = 512, batch 16: 9.1 ms with 36 tiles, 12.1
+ * with 12). Few blocks: parts of the panels are jobs of their own, which transform the same pixels again. */
 static struct winograd winograd_of(const struct cb_instance *in, bool is_dx)
 {
     const struct cb_device_facts *device = in->host->device(in->core);
@@ -64,12 +64,13 @@ static enum cb_status winograd_prepare(struct cb_instance *in, bool is_dx)
 static enum cb_status winograd_derive(struct cb_instance *in, bool is_dx)
 {
     const struct winograd f = winograd_of(in, is_dx);
-    return CB_LAUNCH(in, 1, CB_GRID((uint64_t)(f.panels * f.columns / 16), (uint64_t)f.c / 16), CB_A_TENSOR(in->derived[0]),
-                     CB_A_TENSOR(in->params[0]), CB_A_I32(f.c), CB_A_I32(f.k), CB_A_I32(is_dx));
+    return CB_LAUNCH(in, 1, CB_GRID((uint64_t)(f.panels * f.columns / 16), (uint64_t)f.c / 16),
+                     CB_A_TENSOR(in->derived[0]), CB_A_TENSOR(in->params[0]), CB_A_I32(f.c), CB_A_I32(f.k),
+                     CB_A_I32(is_dx));
 }
 
-static enum cb_status winograd_run(struct cb_instance *in, bool is_dx, const struct cb_tensor *y, const struct cb_tensor *x,
-                                   const struct cb_tensor *bias, bool accumulate)
+static enum cb_status winograd_run(struct cb_instance *in, bool is_dx, const struct cb_tensor *y,
+                                   const struct cb_tensor *x, const struct cb_tensor *bias, bool accumulate)
 {
     const struct winograd f = winograd_of(in, is_dx);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)f.items), CB_A_TENSOR(y), CB_A_TENSOR(x), CB_A_TENSOR(in->derived[0]),
@@ -90,7 +91,7 @@ static enum cb_status winograd_forward_derive(struct cb_instance *in)
 
 static enum cb_status winograd_forward_run(struct cb_instance *in)
 {
-    return winograd_run(in, false, in->y[0], in->x[0], convolution_bias(in), false);
+    return winograd_run(in, false, in->y[0], in->x[0], linear_bias(in), false);
 }
 
 static enum cb_status winograd_dx_prepare(struct cb_instance *in)
@@ -108,7 +109,8 @@ static enum cb_status winograd_dx_run(struct cb_instance *in)
     return in->dx[0] == NULL ? CB_OK : winograd_run(in, true, in->dx[0], in->dy[0], NULL, in->dx_accumulate & 1u);
 }
 
-/* Tiles whose v and m are made at a time: they stay in the last-level cache, but are enough to be worth reading du for. */
+/* Tiles whose v and m are made at a time: they stay in the last-level cache, but are enough to be worth reading du
+ * for. */
 static int64_t winograd_chunk(const struct convolution *g)
 {
     const int64_t tiles = g->n * ((g->oh + 3) / 4) * ((g->ow + 3) / 4), fit = ((int64_t)3 << 20) / (36 * (g->c + g->k));
@@ -135,7 +137,7 @@ static enum cb_status winograd_dw_run(struct cb_instance *in)
     const struct convolution g = conv2d_geometry(in);
     const int64_t tiles = g.n * ((g.oh + 3) / 4) * ((g.ow + 3) / 4), chunk = winograd_chunk(&g);
     const uint64_t rows = in->host->device(in->core)->tile_rows;
-    struct cb_tensor *dw = convolution_gradient(in, 0), *v = in->workspace[0], *m = in->workspace[1], *du = in->workspace[2];
+    struct cb_tensor *dw = linear_gradient(in, 0), *v = in->workspace[0], *m = in->workspace[1], *du = in->workspace[2];
     for (int64_t first = 0; dw != NULL && first < tiles; first += chunk) {
         const int64_t count = tiles - first < chunk ? tiles - first : chunk;
         CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)count), CB_A_TENSOR(v), CB_A_TENSOR(in->x[0]), CB_A_I32(count),
@@ -147,8 +149,8 @@ static enum cb_status winograd_dw_run(struct cb_instance *in)
                          CB_A_TENSOR(m), CB_A_I32(count), CB_A_I32(g.c), CB_A_I32(g.k), CB_A_I32(first > 0)));
     }
     if (dw != NULL) {
-        CB_TRY(CB_LAUNCH(in, 3, CB_GRID((uint64_t)g.k / 16, (uint64_t)g.c), CB_A_TENSOR(dw), CB_A_TENSOR(du), CB_A_I32(g.c),
-                         CB_A_I32(g.k), CB_A_I32(in->dw_accumulate & 1u)));
+        CB_TRY(CB_LAUNCH(in, 3, CB_GRID((uint64_t)g.k / 16, (uint64_t)g.c), CB_A_TENSOR(dw), CB_A_TENSOR(du),
+                         CB_A_I32(g.c), CB_A_I32(g.k), CB_A_I32(in->dw_accumulate & 1u)));
     }
     return convolution_db(in, 4, 16, g.n, g.oh, g.ow, g.k);
 }

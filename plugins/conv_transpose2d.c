@@ -1,6 +1,7 @@
 /* conv_transpose2d: transposed convolution of [N,H,W,C] with filters [KH,KW,K/groups,C] (torch.nn.ConvTranspose2d).
  *
- *   y[n,oh,ow,k] = b[k] + sum of x[n,h,w,c] * w[kh,kw,k,c] over kh, kw, h, w, c with oh = h*stride + kh*dilation - top, ...
+ *   y[n,oh,ow,k] = b[k] + sum of x[n,h,w,c] * w[kh,kw,k,c] over kh, kw, h, w, c
+ *                  with oh = h*stride + kh*dilation - top, ow = w*stride + kw*dilation - left
  *
  * It is the gradient of a convolution from y's picture to x's, with the same filters: forward is that convolution's dx,
  * dx its forward, dw its dw with the pictures exchanged (convolution.h). */
@@ -24,19 +25,20 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out", CB_OPT_INT, AT(filters), 1, 1 << 20, NULL, CB_OPTION_REQUIRED, 0},
+    {"filters", "channels out", CB_OPT_INT, AT(filters), 1, 1 << 20, NULL, CB_OPTION_REQUIRED},
     {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,
      CB_OPTION_REQUIRED, 2},
-    {"stride", "step in the output from one input pixel to the next: [down, right], or one number", CB_OPT_INTS, AT(stride),
-     1, 1 << 12, NULL, 0, 2},
+    {"stride", "step in the output from one input pixel to the next: [down, right], or one number", CB_OPT_INTS,
+     AT(stride), 1, 1 << 12, NULL, 0, 2},
     {"padding", "rows and columns cut off the output: one number, [vertical, horizontal] or [top, bottom, left, right]",
      CB_OPT_INTS, AT(padding), 0, 1 << 12, NULL, 0, 4},
-    {"output_padding", "rows and columns more at the output's bottom and right, below the stride: [down, right], or one "
-     "number", CB_OPT_INTS, AT(output_padding), 0, 1 << 12, NULL, 0, 2},
+    {"output_padding",
+     "rows and columns more at the output's bottom and right, below the stride: [down, right], or one number",
+     CB_OPT_INTS, AT(output_padding), 0, 1 << 12, NULL, 0, 2},
     {"dilation", "step from one filter tap to the next: [down, right], or one number", CB_OPT_INTS, AT(dilation), 1,
      1 << 12, NULL, 0, 2},
-    {"groups", "channels are split into this many groups that do not mix", CB_OPT_INT, AT(groups), 1, 1 << 20, NULL, 0, 0},
-    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias), 0, 0, NULL, 0, 0},
+    {"groups", "channels are split into this many groups that do not mix", CB_OPT_INT, AT(groups), 1, 1 << 20},
+    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias)},
 };
 
 /* Number `i` of a list, or the last one that it has. */
@@ -64,7 +66,7 @@ static struct convolution geometry_of(const struct cb_instance *in)
     return g;
 }
 
-/* ---- check, infer -------------------------------------------------------------------------------------------------- */
+/* ---- check, infer ------------------------------------------------------------------------------------------------ */
 
 static enum cb_status conv_transpose2d_check(struct cb_instance *in)
 {
@@ -109,18 +111,18 @@ static enum cb_status conv_transpose2d_infer(struct cb_instance *in)
                           (long long)g.w);
     }
     CB_TRY(convolution_params(in, 4, (const int64_t[]){g.kh, g.kw, g.c / g.groups, g.k},
-                              (double)(g.kh * g.kw * (g.k / g.groups)), (double)(g.kh * g.kw * (g.c / g.groups)), o->bias,
-                              g.c));
+                              (double)(g.kh * g.kw * (g.k / g.groups)), (double)(g.kh * g.kw * (g.c / g.groups)),
+                              o->bias, g.c));
     return host->output(in->core, 0, CB_F32, 4, (const int64_t[]){g.n, g.h, g.w, g.c});
 }
 
-/* ---- plain: one work-item per number, any device ------------------------------------------------------------------- */
+/* ---- plain: one work-item per number, any device ----------------------------------------------------------------- */
 
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)g.c, (uint64_t)(g.n * g.h * g.w)), CB_A_TENSOR(in->y[0]),
-                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(convolution_bias(in)),
+                     CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(linear_bias(in)),
                      CONVOLUTION_ARGS(&g));
 }
 
@@ -144,14 +146,14 @@ static enum cb_status plain_dw_prepare(struct cb_instance *in)
 static enum cb_status plain_dw_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(convolution_dw(in, 0, &g, dw, in->dy[0], in->x[0], in->dw_accumulate & 1u));
     }
     return convolution_db(in, 1, 1, g.n, g.h, g.w, g.c);
 }
 
-/* ---- product: as a matrix product, for groups = 1 on processors ------------------------------------------------------ */
+/* ---- product: as a matrix product, for groups = 1 on processors -------------------------------------------------- */
 
 static bool product_accepts(const struct cb_instance *in)
 {
@@ -174,7 +176,7 @@ static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
     CB_TRY(convolution_fill_bias(in, 2, g.n * g.h * g.w, g.c));
-    return convolution_product_dx(in, &g, in->y[0], in->x[0], convolution_bias(in) != NULL);
+    return convolution_product_dx(in, &g, in->y[0], in->x[0], linear_bias(in) != NULL);
 }
 
 static enum cb_status product_dx_prepare(struct cb_instance *in)
@@ -185,7 +187,8 @@ static enum cb_status product_dx_prepare(struct cb_instance *in)
 static enum cb_status product_dx_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    return in->dx[0] == NULL ? CB_OK : convolution_product_forward(in, &g, in->dx[0], in->dy[0], in->dx_accumulate & 1u);
+    return in->dx[0] == NULL ? CB_OK
+                             : convolution_product_forward(in, &g, in->dx[0], in->dy[0], in->dx_accumulate & 1u);
 }
 
 static enum cb_status product_dw_prepare(struct cb_instance *in)
@@ -196,7 +199,7 @@ static enum cb_status product_dw_prepare(struct cb_instance *in)
 static enum cb_status product_dw_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    struct cb_tensor *dw = convolution_gradient(in, 0);
+    struct cb_tensor *dw = linear_gradient(in, 0);
     if (dw != NULL) {
         CB_TRY(convolution_product_dw(in, &g, dw, in->dy[0], in->x[0], in->dw_accumulate & 1u));
     }

@@ -6,7 +6,7 @@
 #ifndef CAMBIUM_CONVOLUTION_H
 #define CAMBIUM_CONVOLUTION_H
 
-#include <cambium/layer.h>
+#include "linear.h"
 
 /* x [n,h,w,c], w [kh,kw,c/groups,k], y [n,oh,ow,k]; strides, padding (top, bottom, left, right), dilations. */
 struct convolution {
@@ -28,34 +28,19 @@ static inline enum cb_status convolution_check_groups(struct cb_instance *in, in
 }
 
 /* The params: w, whose dims are `rank` numbers, and b of `channels` if there is one. */
-static inline enum cb_status convolution_params(struct cb_instance *in, uint32_t rank, const int64_t *dims, double fan_in,
-                                                double fan_out, bool has_bias, int64_t channels)
+static inline enum cb_status convolution_params(struct cb_instance *in, uint32_t rank, const int64_t *dims,
+                                                double fan_in, double fan_out, bool has_bias, int64_t channels)
 {
     struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_FILTER, .name = "w", .foreign = "weight",
                               .rank = rank, .init = CB_INIT_HE_NORMAL, .value = 1.0, .fan_in = fan_in,
                               .fan_out = fan_out};
-    const struct cb_param_decl b = {.struct_size = sizeof(b), .role = CB_PARAM_VECTOR, .name = "b", .foreign = "bias",
-                                    .rank = 1, .init = CB_INIT_CONSTANT, .dims = {channels}, .fan_in = fan_in,
-                                    .fan_out = fan_out};
     for (uint32_t i = 0; i < rank; i++) {
         w.dims[i] = dims[i];
     }
-    CB_TRY(in->host->param(in->core, &w));
-    return has_bias ? in->host->param(in->core, &b) : CB_OK;
+    return linear_params(in, &w, has_bias, channels);
 }
 
-static inline struct cb_tensor *convolution_bias(const struct cb_instance *in)
-{
-    return in->param_count > 1 ? in->params[1] : NULL;
-}
-
-/* The gradient of a param; NULL: not there or not wanted. */
-static inline struct cb_tensor *convolution_gradient(const struct cb_instance *in, uint32_t param)
-{
-    return in->dw != NULL && param < in->param_count ? in->dw[param] : NULL;
-}
-
-/* ---- plain --------------------------------------------------------------------------------------------------------- */
+/* ---- plain ------------------------------------------------------------------------------------------------------- */
 
 #define CONVOLUTION_ARGS(g)                                                                                            \
     CB_A_I32((g)->n), CB_A_I32((g)->h), CB_A_I32((g)->w), CB_A_I32((g)->c), CB_A_I32((g)->oh), CB_A_I32((g)->ow),      \
@@ -73,16 +58,16 @@ static inline enum cb_status convolution_forward(struct cb_instance *in, uint32_
                                                  const struct cb_tensor *y, const struct cb_tensor *x,
                                                  const struct cb_tensor *b)
 {
-    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g->k, (uint64_t)(g->n * g->oh * g->ow)), CB_A_TENSOR(y), CB_A_TENSOR(x),
-                     CB_A_TENSOR(in->params[0]), CB_A_TENSOR(b), CONVOLUTION_ARGS(g));
+    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g->k, (uint64_t)(g->n * g->oh * g->ow)), CB_A_TENSOR(y),
+                     CB_A_TENSOR(x), CB_A_TENSOR(in->params[0]), CB_A_TENSOR(b), CONVOLUTION_ARGS(g));
 }
 
 /* By conv2d_dx. */
 static inline enum cb_status convolution_dx(struct cb_instance *in, uint32_t kernel, const struct convolution *g,
                                             const struct cb_tensor *dx, const struct cb_tensor *dy, bool accumulate)
 {
-    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g->c, (uint64_t)(g->n * g->h * g->w)), CB_A_TENSOR(dx), CB_A_TENSOR(dy),
-                     CB_A_TENSOR(in->params[0]), CB_A_I32(accumulate), CONVOLUTION_ARGS(g));
+    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g->c, (uint64_t)(g->n * g->h * g->w)), CB_A_TENSOR(dx),
+                     CB_A_TENSOR(dy), CB_A_TENSOR(in->params[0]), CB_A_I32(accumulate), CONVOLUTION_ARGS(g));
 }
 
 /* By conv2d_dw. */
@@ -90,16 +75,16 @@ static inline enum cb_status convolution_dw(struct cb_instance *in, uint32_t ker
                                             const struct cb_tensor *dw, const struct cb_tensor *x,
                                             const struct cb_tensor *dy, bool accumulate)
 {
-    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g->k, (uint64_t)(g->kh * g->kw * (g->c / g->groups))), CB_A_TENSOR(dw),
-                     CB_A_TENSOR(x), CB_A_TENSOR(dy), CB_A_I32(accumulate), CONVOLUTION_ARGS(g));
+    return CB_LAUNCH(in, kernel, CB_GRID((uint64_t)g->k, (uint64_t)(g->kh * g->kw * (g->c / g->groups))),
+                     CB_A_TENSOR(dw), CB_A_TENSOR(x), CB_A_TENSOR(dy), CB_A_I32(accumulate), CONVOLUTION_ARGS(g));
 }
 
-/* The bias's gradient, if it is wanted, from dy = in->dy[0], a picture [n,h,w,k]; by conv2d_db (width 1) or conv2d_db_tile
- * of conv2d_columns.cl (width 16). */
-static inline enum cb_status convolution_db(struct cb_instance *in, uint32_t kernel, int64_t width, int64_t n, int64_t h,
-                                            int64_t w, int64_t k)
+/* The bias's gradient, if it is wanted, from dy = in->dy[0], a picture [n,h,w,k]; by conv2d_db (width 1) or
+ * conv2d_db_tile of conv2d_columns.cl (width 16). */
+static inline enum cb_status convolution_db(struct cb_instance *in, uint32_t kernel, int64_t width, int64_t n,
+                                            int64_t h, int64_t w, int64_t k)
 {
-    struct cb_tensor *db = convolution_gradient(in, 1);
+    struct cb_tensor *db = linear_gradient(in, 1);
     if (db == NULL) {
         return CB_OK;
     }
@@ -110,13 +95,13 @@ static inline enum cb_status convolution_db(struct cb_instance *in, uint32_t ker
 /* y[rows,k] = b[k], if there is a bias; what then goes into y is added. By conv2d_fill_bias of conv2d_columns.cl. */
 static inline enum cb_status convolution_fill_bias(struct cb_instance *in, uint32_t kernel, int64_t rows, int64_t k)
 {
-    const struct cb_tensor *b = convolution_bias(in);
+    const struct cb_tensor *b = linear_bias(in);
     return b == NULL ? CB_OK
-                     : CB_LAUNCH(in, kernel, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(b), CB_A_I64(rows),
-                                 CB_A_I32(k));
+                     : CB_LAUNCH(in, kernel, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(b),
+                                 CB_A_I64(rows), CB_A_I32(k));
 }
 
-/* ---- product: as a matrix product, for groups = 1 ------------------------------------------------------------------- */
+/* ---- product: as a matrix product, for groups = 1 ---------------------------------------------------------------- */
 
 #define CONVOLUTION_COLUMN_FLOATS ((int64_t)4 << 20) /* of columns at a time, at most, unless one sample needs more */
 

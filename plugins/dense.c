@@ -1,20 +1,22 @@
-/* dense: a linear map of the last dimension, y = x w + b, for an input of rank 2 or more ([N,C], [N,T,C]).
+/* dense: a linear map of the last dimension, for an input of rank 2 or more: [N,C] -> [N,K], [N,T,C] -> [N,T,K].
  *
- * Each output's sum runs over the channels in order whatever the batch, so that a sample's result does not depend on the
- * batch it is in. */
-#include <cambium/layer.h>
+ *   y[...,k] = b[k] + sum over c of x[...,c] * w[c,k];  dx = dy w^T,  dw = x^T dy,  db = sum of dy
+ *
+ * Each output's sum runs over the channels in order whatever the batch, so that a sample's result does not depend on
+ * the batch it is in. */
+#include "linear.h"
 
 struct options {
     int64_t units; /* 0: neither given nor filled with the number of classes */
     uint32_t bias;
 };
 
-static const struct options defaults = {.units = 0, .bias = 1};
+static const struct options defaults = {.bias = 1};
 
 static const struct cb_option options[] = {
     {"units", "numbers out; when left out in a head: as many as there are classes", CB_OPT_INT,
-     offsetof(struct options, units), 1, 1 << 24, NULL, CB_OPTION_CLASSES, 0},
-    {"bias", "whether a number per unit is added", CB_OPT_BOOL, offsetof(struct options, bias), 0, 0, NULL, 0, 0},
+     offsetof(struct options, units), 1, 1 << 24, NULL, CB_OPTION_CLASSES},
+    {"bias", "whether a number per unit is added", CB_OPT_BOOL, offsetof(struct options, bias)},
 };
 
 static enum cb_status dense_infer(struct cb_instance *in)
@@ -33,13 +35,7 @@ static enum cb_status dense_infer(struct cb_instance *in)
     const struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_MATRIX, .name = "w", .foreign = "weight",
                                     .rank = 2, .init = CB_INIT_HE_UNIFORM, .dims = {channels, o->units}, .value = 1.0,
                                     .fan_in = (double)channels, .fan_out = (double)o->units};
-    const struct cb_param_decl b = {.struct_size = sizeof(b), .role = CB_PARAM_VECTOR, .name = "b", .foreign = "bias",
-                                    .rank = 1, .init = CB_INIT_CONSTANT, .dims = {o->units},
-                                    .fan_in = (double)channels, .fan_out = (double)o->units};
-    CB_TRY(host->param(in->core, &w));
-    if (o->bias) {
-        CB_TRY(host->param(in->core, &b));
-    }
+    CB_TRY(linear_params(in, &w, o->bias, o->units));
     int64_t dims[CB_MAX_RANK];
     for (uint32_t i = 0; i < x->rank; i++) {
         dims[i] = x->dims[i];
@@ -63,24 +59,14 @@ static struct sizes sizes_of(const struct cb_instance *in)
     return s;
 }
 
-static struct cb_tensor *bias_of(const struct cb_instance *in)
-{
-    return in->param_count > 1 ? in->params[1] : NULL;
-}
-
-/* The gradient of a param; NULL: not there or not wanted. */
-static struct cb_tensor *gradient_of(const struct cb_instance *in, uint32_t param)
-{
-    return in->dw != NULL && param < in->param_count ? in->dw[param] : NULL;
-}
-
-/* ---- plain: one work-item per number, any device -------------------------------------------------------------------- */
+/* ---- plain: one work-item per number, any device ----------------------------------------------------------------- */
 
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.k, (uint64_t)s.m), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
-                     CB_A_TENSOR(in->params[0]), CB_A_TENSOR(bias_of(in)), CB_A_I64(s.m), CB_A_I32(s.c), CB_A_I32(s.k));
+                     CB_A_TENSOR(in->params[0]), CB_A_TENSOR(linear_bias(in)), CB_A_I64(s.m), CB_A_I32(s.c),
+                     CB_A_I32(s.k));
 }
 
 static enum cb_status plain_dx_run(struct cb_instance *in)
@@ -97,7 +83,7 @@ static enum cb_status plain_dx_run(struct cb_instance *in)
 static enum cb_status plain_dw_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
-    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    struct cb_tensor *dw = linear_gradient(in, 0), *db = linear_gradient(in, 1);
     if (dw != NULL) {
         CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.k, (uint64_t)s.c), CB_A_TENSOR(dw), CB_A_TENSOR(in->x[0]),
                          CB_A_TENSOR(in->dy[0]), CB_A_I32(in->dw_accumulate & 1u), CB_A_I64(s.m), CB_A_I32(s.c),
@@ -110,7 +96,7 @@ static enum cb_status plain_dw_run(struct cb_instance *in)
     return CB_OK;
 }
 
-/* ---- product: by the library's matrix product, on processors --------------------------------------------------------- */
+/* ---- product: by the library's matrix product, on processors ----------------------------------------------------- */
 
 static bool product_accepts(const struct cb_instance *in)
 {
@@ -121,7 +107,7 @@ static bool product_accepts(const struct cb_instance *in)
 static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
-    const struct cb_tensor *bias = bias_of(in);
+    const struct cb_tensor *bias = linear_bias(in);
     if (bias != NULL) {
         CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.m), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(bias), CB_A_I64(s.m),
                          CB_A_I32(s.k)));
@@ -143,7 +129,7 @@ static enum cb_status product_dx_run(struct cb_instance *in)
 static enum cb_status product_dw_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
-    struct cb_tensor *dw = gradient_of(in, 0), *db = gradient_of(in, 1);
+    struct cb_tensor *dw = linear_gradient(in, 0), *db = linear_gradient(in, 1);
     if (dw != NULL) {
         const struct cb_gemm product = {.struct_size = sizeof(product), .a_transposed = 1,
                                         .accumulate = in->dw_accumulate & 1u, .m = s.c, .n = s.k, .k = s.m,
@@ -159,7 +145,7 @@ static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, .run = product_forward_run,
      .kernels = "dense_fill_bias"},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "dense_forward"},
-    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, NULL, NULL, product_dx_run},
+    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, .run = product_dx_run},
     {CB_PASS_DX, 0, "plain", .run = plain_dx_run, .kernels = "dense_dx"},
     {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, .run = product_dw_run, .kernels = "dense_db"},
     {CB_PASS_DW, 0, "plain", .run = plain_dw_run, .kernels = "dense_dw dense_db"},

@@ -15,10 +15,10 @@ static const struct options defaults = {.padding = -1};
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
     {"num_embeddings", "rows of the table: ids are 0 to this less one", CB_OPT_INT, AT(rows), 1, 1 << 28, NULL,
-     CB_OPTION_REQUIRED, 0},
+     CB_OPTION_REQUIRED},
     {"embedding_dim", "channels out, the length of a row", CB_OPT_INT, AT(channels), 1, 1 << 20, NULL,
-     CB_OPTION_REQUIRED, 0},
-    {"padding_idx", "an id whose row gets no gradient; -1: none", CB_OPT_INT, AT(padding), -1, 1 << 28, NULL, 0, 0},
+     CB_OPTION_REQUIRED},
+    {"padding_idx", "an id whose row gets no gradient; -1: none", CB_OPT_INT, AT(padding), -1, 1 << 28},
 };
 
 static enum cb_status embedding_infer(struct cb_instance *in)

@@ -1,7 +1,8 @@
 /* gru: gated recurrent units (Cho 2014, as torch.nn.GRU) over [N,T,C] -> [N,T,H], or [N,T,2H] bidirectional; s is the
  * logistic function, h is zero before the first step:
  *
- *   r, z = s(x_t w_ih + b_ih + h w_hh + b_hh),  n = tanh(x_t w_in + b_in + r (h w_hn + b_hn)),  y_t = h' = (1 - z) n + z h
+ *   r, z = s(x_t w_ih + b_ih + h w_hh + b_hh),  n = tanh(x_t w_in + b_in + r (h w_hn + b_hn)),
+ *   y_t = h' = (1 - z) n + z h
  *
  * The gates stand in PyTorch's order r, z, n in w_ih [C,3H], w_hh [H,3H], b_ih and b_hh [3H]. */
 #include "recurrent.h"

@@ -13,9 +13,9 @@ static const struct options defaults = {0};
 
 static const struct cb_option options[] = {
     {"transpose_a", "whether the first input's matrices are transposed first", CB_OPT_BOOL,
-     offsetof(struct options, transpose_a), 0, 0, NULL, 0, 0},
+     offsetof(struct options, transpose_a)},
     {"transpose_b", "whether the second input's matrices are transposed first", CB_OPT_BOOL,
-     offsetof(struct options, transpose_b), 0, 0, NULL, 0, 0},
+     offsetof(struct options, transpose_b)},
 };
 
 /* `count` products of [m,k] and [k,n]. */
@@ -57,8 +57,9 @@ static enum cb_status matmul_infer(struct cb_instance *in)
     const struct sizes s = sizes_of(in);
     const int64_t rows = b->dims[o->transpose_b ? b->rank - 1 : b->rank - 2];
     if (rows != s.k) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "a matrix of %lld columns cannot be multiplied by one of %lld rows",
-                          (long long)s.k, (long long)rows);
+        return host->fail(in->core, CB_MISMATCH, NULL,
+                          "a matrix of %lld columns cannot be multiplied by one of %lld rows", (long long)s.k,
+                          (long long)rows);
     }
     dims[a->rank - 2] = s.m;
     dims[a->rank - 1] = s.n;
@@ -99,7 +100,7 @@ static struct product db_product(const struct cb_instance *in)
                : (struct product){in->dx[1], in->x[0], in->dy[0], s.k, s.n, s.m, !o->transpose_a, false, add};
 }
 
-/* ---- plain: one work-item per number, any device ------------------------------------------------------------------- */
+/* ---- plain: one work-item per number, any device ----------------------------------------------------------------- */
 
 static enum cb_status plain_product(struct cb_instance *in, struct product p)
 {
@@ -122,7 +123,7 @@ static enum cb_status plain_dx(struct cb_instance *in)
     return in->dx[1] != NULL ? plain_product(in, db_product(in)) : CB_OK;
 }
 
-/* ---- product: by the library's matrix product, for matrices that are large enough, on processors ---------------------- */
+/* ---- product: by the library's matrix product, for matrices that are large enough, on processors ----------------- */
 
 static bool product_accepts(const struct cb_instance *in)
 {

@@ -9,8 +9,8 @@ struct options {
 static const struct options defaults = {0};
 
 static const struct cb_option options[] = {
-    {"max_length", "rows of the table: the longest sequence", CB_OPT_INT, offsetof(struct options, max_length), 1, 1 << 24,
-     NULL, CB_OPTION_REQUIRED, 0},
+    {"max_length", "rows of the table: the longest sequence", CB_OPT_INT, offsetof(struct options, max_length), 1,
+     1 << 24, NULL, CB_OPTION_REQUIRED},
 };
 
 static enum cb_status position_learned_infer(struct cb_instance *in)
@@ -51,8 +51,8 @@ static enum cb_status run_backward(struct cb_instance *in)
     }
     if (in->dx[0] != NULL) {
         const int64_t count = d[0] * row;
-        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)count), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]), CB_A_I64(count),
-                         CB_A_I32(in->dx_accumulate & 1u)));
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)count), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]),
+                         CB_A_I64(count), CB_A_I32(in->dx_accumulate & 1u)));
     }
     return CB_OK;
 }

@@ -13,10 +13,9 @@ struct options {
 static const struct options defaults = {.base = 10000.0, .layout = POSITIONS_INTERLEAVED};
 
 static const struct cb_option options[] = {
-    {"base", "wavelengths grow from 2 pi to 2 pi times this", CB_OPT_REAL, offsetof(struct options, base), 1, 1e9, NULL, 0,
-     0},
-    {"layout", "`interleaved`: sine and cosine are neighbours; `halves`: all sines first, then all cosines", CB_OPT_CHOICE,
-     offsetof(struct options, layout), 0, 0, positions_layout_words, 0, 0},
+    {"base", "wavelengths grow from 2 pi to 2 pi times this", CB_OPT_REAL, offsetof(struct options, base), 1, 1e9},
+    {"layout", "`interleaved`: sine and cosine are neighbours; `halves`: all sines first, then all cosines",
+     CB_OPT_CHOICE, offsetof(struct options, layout), 0, 0, positions_layout_words},
 };
 
 static enum cb_status position_sinusoidal_infer(struct cb_instance *in)

@@ -1,4 +1,4 @@
-/* positions.h: what position_sinusoidal and rotary share: the wavelengths of their angles (cl/include/positions.clh). */
+/* positions.h: what position_sinusoidal and rotary share: their angles' wavelengths (cl/include/positions.clh). */
 #ifndef CAMBIUM_POSITIONS_H
 #define CAMBIUM_POSITIONS_H
 

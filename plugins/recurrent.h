@@ -1,9 +1,9 @@
 /* recurrent.h: what lstm and gru share: options, params, and the loops over time.
  *
- * The input's part of all gates of all steps is one matrix product; then a kernel a step adds the recurrent part and makes
- * the new state from the last one. Backward goes through the steps the other way, leaves the gradient of every gate, and
- * from those come dx and dw as matrix products again. The reverse direction begins at each sequence's own end; behind its
- * length y is zero. `step` counts what has been done, so that in both directions step 0 begins. */
+ * The input's part of all gates of all steps is one matrix product; then a kernel a step adds the recurrent part and
+ * makes the new state from the last one. Backward goes through the steps the other way, leaves the gradient of every
+ * gate, and from those come dx and dw as matrix products again. The reverse direction begins at each sequence's own
+ * end; behind its length y is zero. `step` counts what has been done, so that in both directions step 0 begins. */
 #ifndef CAMBIUM_RECURRENT_H
 #define CAMBIUM_RECURRENT_H
 
@@ -18,15 +18,13 @@ struct recurrent_options {
     {                                                                                                                  \
         .bias = 1                                                                                                      \
     }
+#define RECURRENT_AT(field) offsetof(struct recurrent_options, field)
 #define RECURRENT_OPTION_TABLE                                                                                         \
-    {"units", "numbers in the state, and out for each direction", CB_OPT_INT,                                          \
-     offsetof(struct recurrent_options, units), 1, 1 << 16, NULL, CB_OPTION_REQUIRED, 0},                              \
-        {"bidirectional", "whether the sequence is also read backwards; its outputs follow the forward ones", CB_OPT_BOOL, \
-         offsetof(struct recurrent_options, bidirectional), 0, 0, NULL, 0, 0},                                         \
-    {                                                                                                                  \
-        "bias", "whether numbers are added to the gates", CB_OPT_BOOL, offsetof(struct recurrent_options, bias), 0, 0, NULL, \
-            0, 0                                                                                                       \
-    }
+    {"units", "numbers in the state, and out for each direction", CB_OPT_INT, RECURRENT_AT(units), 1, 1 << 16, NULL,   \
+     CB_OPTION_REQUIRED},                                                                                              \
+        {"bidirectional", "whether the sequence is also read backwards; its outputs follow the forward ones",          \
+         CB_OPT_BOOL, RECURRENT_AT(bidirectional)},                                                                    \
+        {"bias", "whether numbers are added to the gates", CB_OPT_BOOL, RECURRENT_AT(bias)}
 
 /* What differs between the layers. */
 struct recurrent_kind {
@@ -43,10 +41,11 @@ static inline struct recurrent_sizes recurrent_sizes(const struct cb_instance *i
 {
     const struct recurrent_options *o = in->options;
     const int64_t *dims = in->x[0]->dims;
-    return (struct recurrent_sizes){dims[0], dims[1], dims[2], o->units, o->bidirectional ? 2 : 1, kind->gates * o->units};
+    return (struct recurrent_sizes){.n = dims[0], .t = dims[1], .c = dims[2], .h = o->units,
+                                    .directions = o->bidirectional ? 2 : 1, .gates = kind->gates * o->units};
 }
 
-/* ---- params -------------------------------------------------------------------------------------------------------- */
+/* ---- params ------------------------------------------------------------------------------------------------------ */
 
 enum { RECURRENT_W_IH, RECURRENT_W_HH, RECURRENT_B_IH, RECURRENT_B_HH };
 
@@ -106,7 +105,7 @@ static inline enum cb_status recurrent_infer(struct cb_instance *in, const struc
     return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){s.n, s.t, s.directions * s.h});
 }
 
-/* ---- forward ------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 #define RECURRENT_ARGS(in, s, direction, step)                                                                         \
     CB_A_TENSOR((in)->x[0]->lengths), CB_A_I32((s).n), CB_A_I32((s).t), CB_A_I32((s).h), CB_A_I32((s).directions),     \
@@ -140,7 +139,7 @@ static inline enum cb_status recurrent_run_forward(struct cb_instance *in, const
     return CB_OK;
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------------ */
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 static inline enum cb_status recurrent_prepare_backward(struct cb_instance *in, const struct recurrent_kind *kind)
 {
@@ -151,7 +150,8 @@ static inline enum cb_status recurrent_prepare_backward(struct cb_instance *in, 
     CB_TRY(in->host->workspace(in->core, CB_F32, s.n * s.t * s.gates)); /* gradients of the gates */
     CB_TRY(in->host->workspace(in->core, CB_F32, s.n * s.h));           /* what goes from a step to the one before */
     CB_TRY(in->host->workspace(in->core, CB_F32, s.n * s.t * s.h));     /* the states before each step */
-    return kind->has_cell ? CB_OK : in->host->workspace(in->core, CB_F32, s.n * s.t * s.gates); /* of their hidden part */
+    /* gradients of the gates' hidden part, where it has its own */
+    return kind->has_cell ? CB_OK : in->host->workspace(in->core, CB_F32, s.n * s.t * s.gates);
 }
 
 /* A direction's steps, the last one first: the gradients of all gates. */
@@ -160,9 +160,9 @@ static inline enum cb_status recurrent_run_steps(struct cb_instance *in, const s
     const struct recurrent_sizes s = recurrent_sizes(in, kind);
     struct cb_tensor *inner = in->workspace[kind->has_cell ? 0 : 3];
     for (int64_t step = s.t - 1; step >= 0; step--) {
-        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->workspace[0]), CB_A_TENSOR(inner),
-                         CB_A_TENSOR(in->workspace[1]), CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->saved[0]),
-                         CB_A_TENSOR(kind->has_cell ? in->saved[1] : in->y[0]),
+        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->workspace[0]),
+                         CB_A_TENSOR(inner), CB_A_TENSOR(in->workspace[1]), CB_A_TENSOR(in->dy[0]),
+                         CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(kind->has_cell ? in->saved[1] : in->y[0]),
                          CB_A_TENSOR(recurrent_value(in, d, RECURRENT_W_HH)), RECURRENT_ARGS(in, s, d, step)));
     }
     return CB_OK;

@@ -17,13 +17,12 @@ static const struct options defaults = {.heads = 1, .base = 10000.0, .layout = P
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"heads", "heads into which the channels are split, of the keys: those of the keys", CB_OPT_INT, AT(heads), 1, 1 << 16,
-     NULL, 0, 0},
-    {"rotary_dim", "channels of each head that turn, the first ones; 0: all", CB_OPT_INT, AT(rotary_dim), 0, 1 << 20, NULL,
-     0, 0},
-    {"base", "wavelengths grow from 2 pi to 2 pi times this (theta)", CB_OPT_REAL, AT(base), 1, 1e9, NULL, 0, 0},
+    {"heads", "heads into which the channels are split, of the keys: those of the keys", CB_OPT_INT, AT(heads), 1,
+     1 << 16},
+    {"rotary_dim", "channels of each head that turn, the first ones; 0: all", CB_OPT_INT, AT(rotary_dim), 0, 1 << 20},
+    {"base", "wavelengths grow from 2 pi to 2 pi times this (theta)", CB_OPT_REAL, AT(base), 1, 1e9},
     {"layout", "which channels turn together: `halves`: i and D/2 + i; `interleaved`: 2i and 2i + 1", CB_OPT_CHOICE,
-     AT(layout), 0, 0, positions_layout_words, 0, 0},
+     AT(layout), 0, 0, positions_layout_words},
 };
 
 static enum cb_status rotary_infer(struct cb_instance *in)
@@ -32,8 +31,8 @@ static enum cb_status rotary_infer(struct cb_instance *in)
     const struct options *o = in->options;
     const struct cb_tensor *x = in->x[0];
     if (x->rank != 3) {
-        return host->fail(in->core, CB_MISMATCH, NULL, "rotary needs queries or keys [N,T,C], but its input has rank %u",
-                          (unsigned)x->rank);
+        return host->fail(in->core, CB_MISMATCH, NULL,
+                          "rotary needs queries or keys [N,T,C], but its input has rank %u", (unsigned)x->rank);
     }
     if (x->dims[2] % o->heads != 0) {
         return host->fail(in->core, CB_MISMATCH, "heads", "%lld channels cannot be split into %lld heads",
