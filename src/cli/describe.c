@@ -11,6 +11,7 @@
 static const struct cb_flag flags[] = {
     {"--weights", "PATH", "load these weights and report what was kept"},
     {"--kernels", NULL, "open the device and show which kernels were chosen and what was fused"},
+    {"--training", NULL, "likewise, in training: what a gradient must pass through is fused less"},
     {NULL, NULL, NULL},
 };
 
@@ -107,13 +108,15 @@ static enum cb_status show(struct cb_cli *cli, struct cb_model *model)
     struct cb_engine *engine = NULL;
     struct cb_plan *plan = NULL;
     enum cb_status status = CB_OK;
-    if (cb_cli_has(cli, "--kernels") || cli->device != NULL) {
+    const bool training = cb_cli_has(cli, "--training");
+    if (training || cb_cli_has(cli, "--kernels") || cli->device != NULL) {
         status = cb_cli_open_device(cli, &device);
         if (status == CB_OK) {
-            status = cb_engine_create(model, NULL, device, false, 0, NULL, &engine, cli->diag);
+            status = cb_engine_create(model, NULL, device, training, 0, NULL, &engine, cli->diag);
         }
         if (status == CB_OK) {
-            struct cb_plan_request request = {.outputs = &model->scores, .output_count = 1, .batch = 1};
+            struct cb_plan_request request = {.training = training, .gradients = training, .outputs = &model->scores,
+                                              .output_count = 1, .batch = 1};
             status = cb_plan_create(engine->store, &request, &plan, cli->diag);
         }
     }
@@ -199,6 +202,6 @@ const struct cb_command cb_command_describe = {
     .usage = "describe TASK|NETWORK|RUN",
     .summary = "each layer with shape, params, frozen or trainable, bytes",
     .flags = flags,
-    .help = "No device is opened, unless --kernels or --device asks for the kernels that would run.\n",
+    .help = "No device is opened, unless --kernels, --training or --device asks for the kernels that would run.\n",
     .run = run,
 };
