@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "cli/blocks.h"
 #include "cli/commands.h"
 #include "cli/layer_view.h"
 #include "cli/wrap.h"
@@ -43,6 +44,13 @@ static enum cb_status open_view(struct cb_cli *cli, struct cb_registry *registry
 static enum cb_status show(struct cb_cli *cli, struct cb_registry *registry, const char *word, struct cb_device *device)
 {
     struct cb_layer_view view;
+    const struct cb_layer_type *type;
+    const struct cb_library_block *block = NULL;
+    if (cb_registry_find(registry, word, NULL, &type, NULL) == CB_NOT_FOUND) {
+        CB_TRY(cb_library_find(cli->arena, word, NULL, &block, cli->diag));
+        return block != NULL ? cb_block_show(cli, block)
+                             : cb_library_fail_unknown(cli->arena, registry, word, NULL, NULL, cli->diag);
+    }
     enum cb_status status = open_view(cli, registry, word, device, &view);
     if (status == CB_OK && cli->json) {
         cb_cli_print_json(cb_layer_view_json(&view, cli->arena));
@@ -97,6 +105,22 @@ static void print_line(struct cb_cli *cli, struct cb_registry *registry, const s
     cb_text_free(&line);
 }
 
+static enum cb_status list_blocks(struct cb_cli *cli, struct cb_registry *registry, int column)
+{
+    const struct cb_library_block **blocks;
+    size_t count;
+    CB_TRY(cb_blocks_find(cli, registry, &blocks, &count));
+    printf("%s", count > 0 && !cli->json ? "\nblocks of layers\n" : "");
+    for (size_t i = 0; i < count; i++) {
+        if (cli->json) {
+            CB_TRY(cb_block_show(cli, blocks[i]));
+        } else {
+            cb_block_print_line(cli, blocks[i], column);
+        }
+    }
+    return CB_OK;
+}
+
 static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
 {
     const struct cb_layer_type **types = NULL;
@@ -121,7 +145,7 @@ static enum cb_status list(struct cb_cli *cli, struct cb_registry *registry)
         }
         print_line(cli, registry, types[i], column);
     }
-    return worst;
+    return worst != CB_OK ? worst : list_blocks(cli, registry, column);
 }
 
 /* ---- pages ---- */
@@ -137,8 +161,7 @@ static enum cb_status write_page(struct cb_cli *cli, const char *folder, const c
 }
 
 /* Pages that this command once wrote, of layers that are gone. */
-static enum cb_status remove_old(struct cb_cli *cli, const char *folder, const struct cb_layer_type *const *types,
-                                 size_t count)
+static enum cb_status remove_old(struct cb_cli *cli, const char *folder, const char *const *words, size_t count)
 {
     char **names = NULL;
     size_t name_count = 0;
@@ -148,7 +171,7 @@ static enum cb_status remove_old(struct cb_cli *cli, const char *folder, const s
         char *path = cb_arena_printf(cli->arena, "%s/%s", folder, names[i]);
         bool is_kept = word == NULL || path == NULL || !cb_ends_with(names[i], ".md") || strcmp(word, "README") == 0;
         for (size_t k = 0; !is_kept && k < count; k++) {
-            is_kept = strcmp(types[k]->layer.name, word) == 0;
+            is_kept = strcmp(words[k], word) == 0;
         }
         size_t bytes;
         if (!is_kept && cb_file_read(cli->arena, path, 1 << 20, &text, &bytes, NULL, NULL) == CB_OK &&
@@ -159,12 +182,12 @@ static enum cb_status remove_old(struct cb_cli *cli, const char *folder, const s
     return CB_OK;
 }
 
-static enum cb_status write_pages(struct cb_cli *cli, struct cb_registry *registry, const char *folder)
+/* Of the program's own layers; `types` becomes those. */
+static enum cb_status write_layers(struct cb_cli *cli, struct cb_registry *registry, const char *folder,
+                                   const struct cb_layer_type **types, size_t *count)
 {
-    const struct cb_layer_type **types = NULL;
-    size_t count = 0, own = 0;
-    CB_TRY(find_all(cli, registry, &types, &count));
-    for (size_t i = 0; i < count; i++) {
+    size_t own = 0;
+    for (size_t i = 0; i < *count; i++) {
         struct cb_layer_view view;
         struct cb_text text = {0};
         enum cb_status status = open_view(cli, registry, types[i]->layer.name, NULL, &view);
@@ -176,10 +199,47 @@ static enum cb_status write_pages(struct cb_cli *cli, struct cb_registry *regist
         cb_example_close(&view.example);
         CB_TRY(status);
     }
+    *count = own;
+    return CB_OK;
+}
+
+static enum cb_status write_blocks(struct cb_cli *cli, const char *folder, const struct cb_library_block **blocks,
+                                   size_t *count)
+{
+    size_t own = 0;
+    for (size_t i = 0; i < *count; i++) {
+        struct cb_text text = {0};
+        if (cb_block_from(cli, blocks[i]) == NULL) {
+            CB_TRY(cb_block_page(cli, blocks[i], &text));
+            CB_TRY(write_page(cli, folder, blocks[i]->word, &text));
+            blocks[own++] = blocks[i];
+        }
+    }
+    *count = own;
+    return CB_OK;
+}
+
+static enum cb_status write_pages(struct cb_cli *cli, struct cb_registry *registry, const char *folder)
+{
+    const struct cb_layer_type **types = NULL;
+    const struct cb_library_block **blocks = NULL;
+    size_t count = 0, block_count = 0;
+    CB_TRY(find_all(cli, registry, &types, &count));
+    CB_TRY(cb_blocks_find(cli, registry, &blocks, &block_count));
+    CB_TRY(write_layers(cli, registry, folder, types, &count));
+    CB_TRY(write_blocks(cli, folder, blocks, &block_count));
     struct cb_text index = {0};
-    cb_layer_index_page(types, own, &index);
+    cb_layer_index_page(types, count, &index);
+    cb_block_index(blocks, block_count, &index);
     CB_TRY(write_page(cli, folder, "README", &index));
-    return remove_old(cli, folder, types, own);
+    const char **words = CB_NEW_ARRAY(cli->arena, const char *, count + block_count + 1);
+    if (words == NULL) {
+        return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
+    }
+    for (size_t i = 0; i < count + block_count; i++) {
+        words[i] = i < count ? types[i]->layer.name : blocks[i - count]->word;
+    }
+    return remove_old(cli, folder, words, count + block_count);
 }
 
 static int run(struct cb_cli *cli)

@@ -114,3 +114,41 @@ enum cb_status cb_library_words(struct cb_arena *arena, const struct cb_place *a
     *out_words = words;
     return CB_OK;
 }
+
+/* ---- a word that is none ---- */
+
+static bool is_one_of(const char *word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(words[i], word) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum cb_status cb_library_fail_unknown(struct cb_arena *arena, struct cb_registry *registry, const char *word,
+                                       const struct cb_value *own, const struct cb_place *at, struct cb_diag *diag)
+{
+    const char **layers, **library;
+    size_t layer_count, library_count, count = 0;
+    CB_TRY(cb_registry_words(registry, arena, &layers, &layer_count, diag));
+    CB_TRY(cb_library_words(arena, at, &library, &library_count, diag));
+    const size_t own_count = own != NULL && own->kind == CB_KIND_MAP ? own->as.map.count : 0;
+    const char **words = CB_NEW_ARRAY(arena, const char *, layer_count + own_count + library_count + 1);
+    for (size_t i = 0; words != NULL && i < layer_count; i++) {
+        words[count++] = layers[i];
+    }
+    for (size_t i = 0; words != NULL && i < own_count; i++) {
+        words[count++] = own->as.map.entries[i].key;
+    }
+    for (size_t i = 0; words != NULL && i < library_count; i++) {
+        words[count++] = library[i];
+    }
+    const char *nearest = words != NULL ? cb_nearest_of(word, words, count) : NULL;
+    if (nearest == NULL) {
+        return cb_fail(diag, CB_NOT_FOUND, at, "there is no layer `%s`; `cambium layers` lists what there is", word);
+    }
+    return cb_fail(diag, CB_NOT_FOUND, at, "there is no layer%s `%s`; did you mean `%s`?",
+                   is_one_of(nearest, layers, layer_count) ? "" : " and no block", word, nearest);
+}

@@ -8,6 +8,7 @@
 #define CAMBIUM_GRAPH_LIBRARY_H
 
 #include "base/value.h"
+#include "graph/registry.h"
 
 struct cb_library_block {
     const char *word, *path;
@@ -23,5 +24,9 @@ enum cb_status cb_library_find(struct cb_arena *arena, const char *word, const s
 /* The words of all that cb_library_find finds there, sorted, each once. In the arena. */
 enum cb_status cb_library_words(struct cb_arena *arena, const struct cb_place *at, const char ***out_words,
                                 size_t *out_count, struct cb_diag *diag);
+/* "there is no layer `x`; did you mean `y`?": of the layers, the blocks `own` (a map, may be NULL) of a file, and the
+ * library's. Returns NOT_FOUND. */
+enum cb_status cb_library_fail_unknown(struct cb_arena *arena, struct cb_registry *registry, const char *word,
+                                       const struct cb_value *own, const struct cb_place *at, struct cb_diag *diag);
 
 #endif

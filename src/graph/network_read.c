@@ -422,38 +422,6 @@ static const char *free_block_name(struct cb_network *net, const char *prefix, c
     }
 }
 
-/* The names that an item may begin with, for "did you mean": layers, then blocks of the file, then of the library. */
-static enum cb_status fail_unknown(struct cb_network *net, const struct scope *scope, const struct item *item,
-                                   struct cb_diag *diag)
-{
-    const char **layers, **library;
-    size_t layer_count, library_count, count = 0;
-    CB_TRY(cb_registry_words(net->registry, net->arena, &layers, &layer_count, diag));
-    CB_TRY(cb_library_words(net->arena, &item->at, &library, &library_count, diag));
-    const size_t own = scope->blocks != NULL && scope->blocks->kind == CB_KIND_MAP ? scope->blocks->as.map.count : 0;
-    const char **words = CB_NEW_ARRAY(net->arena, const char *, layer_count + own + library_count + 1);
-    for (size_t i = 0; words != NULL && i < layer_count; i++) {
-        words[count++] = layers[i];
-    }
-    for (size_t i = 0; words != NULL && i < own; i++) {
-        words[count++] = scope->blocks->as.map.entries[i].key;
-    }
-    for (size_t i = 0; words != NULL && i < library_count; i++) {
-        words[count++] = library[i];
-    }
-    const char *nearest = words != NULL ? cb_nearest_of(item->word, words, count) : NULL;
-    bool is_layer = false;
-    for (size_t i = 0; nearest != NULL && i < layer_count; i++) {
-        is_layer = is_layer || strcmp(layers[i], nearest) == 0;
-    }
-    if (nearest == NULL) {
-        return cb_fail(diag, CB_NOT_FOUND, &item->at, "there is no layer `%s`; `cambium layers` lists what there is",
-                       item->word);
-    }
-    return cb_fail(diag, CB_NOT_FOUND, &item->at, "there is no layer%s `%s`; did you mean `%s`?",
-                   is_layer ? "" : " and no block", item->word, nearest);
-}
-
 /* `*out` is NULL where the word is a layer's. */
 static enum cb_status find_block(struct cb_network *net, const struct scope *scope, struct item *item,
                                  const struct cb_value **out, struct cb_diag *diag)
@@ -467,7 +435,7 @@ static enum cb_status find_block(struct cb_network *net, const struct scope *sco
     }
     CB_TRY(cb_library_find(net->arena, item->word, &item->at, &block, diag));
     if (block == NULL && status == CB_NOT_FOUND) {
-        return fail_unknown(net, scope, item, diag);
+        return cb_library_fail_unknown(net->arena, net->registry, item->word, scope->blocks, &item->at, diag);
     }
     *out = block != NULL ? block->map : NULL;
     item->is_from_library = block != NULL;

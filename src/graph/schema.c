@@ -25,6 +25,7 @@ const struct cb_key cb_item_keys[] = {
 const struct cb_key cb_block_keys[] = {
     {"summary", "what it does, in one line", "{type: string}"},
     {"parameters", "names with their defaults (null: must be given); `$name` stands for the value", "{type: [object, 'null']}"},
+    {"example", "a network that uses it", "{type: string}"},
     {"layers", "the block's layers; `input` is what feeds it", "{$ref: '#/definitions/block_layers'}"},
     {NULL, NULL, NULL},
 };
