@@ -1,13 +1,16 @@
 /* attention: scaled dot-product attention of queries q [N,T,HD], keys k [N,S,GD] and values v [N,S,GE] -> [N,T,HE]
  * (Vaswani 2017), H heads of which H/G share one of the G heads of keys and values (Ainslie 2023: grouped queries).
  *
- *   y[n,t,h,:] = sum over s of p[s] v[n,s,g,:],  p = softmax over s of scale q[n,t,h,:].k[n,s,g,:],  g = h G / H
+ *   y[n,t,h,:] = sum over s of p[s] v[n,s,g,:],  g = h G / H,
+ *   p = softmax over s of z[s],  z[s] = scale q[n,t,h,:].k[n,s,g,:] + mask[n,h,t,s]
  *
- * It has no params: the projections are dense layers. Keys behind the length of k's sequence are left out, and with
- * `causal` those behind t + S - T; a query that sees no key gives zeros. No T x S matrix is ever stored: softmax is
- * computed online (Milakov 2018), and forward keeps one number a row, the logarithm of its sum of exponentials, from
- * which backward makes p again (Dao 2022). With delta = dy.y of the row, ds = scale p (dy.v - delta):
- *   dq = sum over s of ds k,  dk = sum over t and the group's heads of ds q,  dv = likewise of p dy. */
+ * It has no params: the projections are dense layers. Keys behind the length of k's sequence are left out, with
+ * `causal` those behind t + S - T, and those whose mask is -infinity; a query that sees no key gives zeros. The mask, a
+ * fourth input [N,T,S] or [N,H,T,S], is optional, and has a gradient: it may be a bias by distance. No T x S matrix is
+ * stored else: softmax is computed online (Milakov 2018), and forward keeps one number a row, the logarithm of its sum
+ * of exponentials, from which backward makes p again (Dao 2022). With delta = dy.y of the row, dz = p (dy.v - delta):
+ *   dq = sum over s of scale dz k,  dk = sum over t and the group's heads of scale dz q,  dv = likewise of p dy,
+ *   dmask = dz. */
 #include <cambium/layer.h>
 
 struct options {
@@ -83,6 +86,20 @@ static enum cb_status check_heads(struct cb_instance *in)
     return CB_OK;
 }
 
+static enum cb_status check_mask(struct cb_instance *in, const struct sizes *s)
+{
+    const struct cb_tensor *mask = in->x[3];
+    const int64_t *dims = mask->dims + (mask->rank == 4 ? 1 : 0);
+    const bool fits = mask->rank == 3 || (mask->rank == 4 && mask->dims[1] == s->h);
+    if (!fits || dims[1] != s->t || dims[2] != s->s) {
+        return in->host->fail(in->core, CB_MISMATCH, NULL,
+                              "the mask of %lld queries and %lld keys must be [N,%lld,%lld] or [N,%lld,%lld,%lld]",
+                              (long long)s->t, (long long)s->s, (long long)s->t, (long long)s->s, (long long)s->h,
+                              (long long)s->t, (long long)s->s);
+    }
+    return CB_OK;
+}
+
 static enum cb_status attention_infer(struct cb_instance *in)
 {
     const struct cb_host *host = in->host;
@@ -99,18 +116,28 @@ static enum cb_status attention_infer(struct cb_instance *in)
     }
     CB_TRY(check_heads(in));
     const struct sizes s = sizes_of(in);
+    if (in->x_count > 3) {
+        CB_TRY(check_mask(in, &s));
+    }
     CB_TRY(host->saved(in->core, CB_F32, 3, (const int64_t[]){s.n, s.h, s.t}));
     return host->output(in->core, 0, CB_F32, 3, (const int64_t[]){s.n, s.t, s.h * s.e});
 }
 
 /* ---- plain: a query, or a key, per work-item, any device --------------------------------------------------------- */
 
+static int64_t mask_heads(const struct cb_instance *in)
+{
+    return in->x_count > 3 && in->x[3]->rank == 4 ? in->x[3]->dims[1] : 1;
+}
+
+#define MASK_ARGS(in) CB_A_TENSOR((in)->x_count > 3 ? (in)->x[3] : NULL), CB_A_I32(mask_heads(in))
+
 static enum cb_status plain_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.t, (uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]), CB_A_TENSOR(in->x[2]),
-                     SIZE_ARGS(in, s));
+                     MASK_ARGS(in), SIZE_ARGS(in, s));
 }
 
 static enum cb_status plain_backward_prepare(struct cb_instance *in)
@@ -119,6 +146,7 @@ static enum cb_status plain_backward_prepare(struct cb_instance *in)
     CB_TRY(in->host->kernel(in->core, NULL, "attention_delta", NULL));
     CB_TRY(in->host->kernel(in->core, NULL, "attention_dq", NULL));
     CB_TRY(in->host->kernel(in->core, NULL, "attention_dkv", NULL));
+    CB_TRY(in->host->kernel(in->core, NULL, "attention_dmask", NULL));
     return in->host->workspace(in->core, CB_F32, s.n * s.h * s.t);
 }
 
@@ -140,11 +168,15 @@ static enum cb_status plain_backward_run(struct cb_instance *in)
     CB_TRY(run_delta(in, &s, 0, 0));
     if (in->dx[0] != NULL) {
         CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.t, (uint64_t)s.h, (uint64_t)s.n), CB_A_TENSOR(in->dx[0]),
-                         BACKWARD_ARGS(in), SIZE_ARGS(in, s)));
+                         BACKWARD_ARGS(in), MASK_ARGS(in), SIZE_ARGS(in, s)));
+    }
+    if (in->x_count > 3 && in->dx[3] != NULL) {
+        CB_TRY(CB_LAUNCH(in, 3, CB_GRID((uint64_t)s.s, (uint64_t)s.t, (uint64_t)(s.n * mask_heads(in))),
+                         CB_A_TENSOR(in->dx[3]), BACKWARD_ARGS(in), MASK_ARGS(in), SIZE_ARGS(in, s)));
     }
     if (in->dx[1] != NULL || in->dx[2] != NULL) {
         CB_TRY(CB_LAUNCH(in, 2, CB_GRID((uint64_t)s.s, (uint64_t)s.g, (uint64_t)s.n), CB_A_TENSOR(in->dx[1]),
-                         CB_A_TENSOR(in->dx[2]), BACKWARD_ARGS(in), SIZE_ARGS(in, s)));
+                         CB_A_TENSOR(in->dx[2]), BACKWARD_ARGS(in), MASK_ARGS(in), SIZE_ARGS(in, s)));
     }
     return CB_OK;
 }
@@ -154,7 +186,7 @@ static enum cb_status plain_backward_run(struct cb_instance *in)
 static bool tile_accepts(const struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
-    return s.d == s.e && s.d % 16 == 0 && s.d <= 128;
+    return in->x_count == 3 && s.d == s.e && s.d % 16 == 0 && s.d <= 128;
 }
 
 /* Kernels are compiled for the channels of a head, sixteen a piece: their sums stay in registers. */
@@ -263,12 +295,14 @@ static const char *const trials[] = {
 CB_PLUGIN({
     .name = "attention",
     .family = "sequences",
-    .summary = "each query's average of the values, weighted by how well their keys match; inputs: q, k, v",
-    .formula = "y[n,t,h,:] = sum over s of p[s] v[n,s,g,:], p = softmax over s of scale q[n,t,h,:].k[n,s,g,:]",
+    .summary = "each query's average of the values, weighted by how well their keys match; inputs: q, k, v, and if "
+               "wanted a mask",
+    .formula = "y[n,t,h,:] = sum over s of p[s] v[n,s,g,:], p = softmax over s of scale q[n,t,h,:].k[n,s,g,:] + "
+               "mask[n,h,t,s] (or mask[n,t,s])",
     .example = "- attention: {heads: 12, causal: true}\n  inputs: [q, k, v]",
     CB_OPTIONS(options, defaults),
     .min_inputs = 3,
-    .max_inputs = 3,
+    .max_inputs = 4,
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),

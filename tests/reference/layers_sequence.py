@@ -94,6 +94,31 @@ def attention():
 
         f.case(f"nothing behind the length is looked at, {size} channels", behind, one_by_one,
                checks={"lengths": [2, 4], "gradient_check": False})
+    def masked(o):
+        def run(x, p, s):
+            h, g = o.get("heads", 1), o.get("key_value_heads", o.get("heads", 1))
+            n, t, size = x[0].shape[0], x[0].shape[1], x[1].shape[1]
+            q, k, v = [a.reshape(n, a.shape[1], i, -1).transpose(1, 2) for a, i in zip(x, (h, g, g))]
+            k, v = k.repeat_interleave(h // g, 1), v.repeat_interleave(h // g, 1)
+            mask = x[3] if x[3].dim() == 4 else x[3][:, None]
+            if o.get("causal"):
+                mask = mask.masked_fill(~torch.ones(t, size, dtype=torch.bool).tril(size - t), -math.inf)
+            seen = (mask > -math.inf).any(-1, keepdim=True)
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.masked_fill(~seen, 0.0))
+            return [torch.where(seen, y, 0.0).transpose(1, 2).reshape(n, t, -1)]
+        return run
+
+    heads = {"heads": 2}
+    f.case("a mask for all heads", qkv(2, 3, 5, 2, 2, 3, 4) + [Gen(2, 3, 5, seed=4)], masked(heads), options=heads)
+    for size in (3, 16):
+        f.case(f"a mask per head, grouped, causal, {size} channels", qkv(2, 4, 4, 4, 2, size, size) +
+               [Gen(2, 4, 4, 4, seed=4, scale=2.0)], masked({"heads": 4, "key_value_heads": 2, "causal": True}),
+               options={"heads": 4, "key_value_heads": 2, "causal": True})
+    hidden = Gen(2, 3, 4, seed=4).tensor()
+    hidden[0, 0, 1:] = hidden[0, 1, :] = hidden[1, :, 2] = -math.inf
+    f.case("keys and a query that the mask hides", qkv(2, 3, 4, 2, 2, 2, 2) +
+           [Lit(hidden.reshape(-1).tolist(), [2, 3, 4], integer=False)], masked(heads), options=heads,
+           checks={"gradient_check": False})
     f.case("large scores", qkv(1, 4, 6, 1, 1, 4, 4, scale=5.0), fn({}), checks={"gradient_check": False},
            tolerance=5e-5)
     for name, sizes, o, lengths in (
@@ -108,6 +133,8 @@ def attention():
             "a head of the queries has 2 channels, but one of the keys 3", options={"heads": 2})
     f.error("keys without values", [Gen(1, 3, 4, seed=1), Gen(1, 3, 4, seed=1), Gen(1, 2, 4, seed=1)],
             "there are 3 keys but 2 values")
+    f.error("a mask of another size", qkv(1, 3, 5, 2, 2, 2, 2) + [Gen(1, 5, 3, seed=1)],
+            "the mask of 3 queries and 5 keys must be [N,3,5] or [N,2,3,5]", options=heads)
     f.error("a picture", [Gen(1, 3, 4, seed=1), Gen(1, 3, 2, 4, seed=1), Gen(1, 3, 4, seed=1)],
             "attention takes queries, keys and values [N,T,C], but input 2 has rank 4")
     f.write()
