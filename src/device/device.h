@@ -104,6 +104,13 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
 
 /* Time by kernel, when CAMBIUM_PROFILE is set or after this call: name, launches, seconds; appended as a table. */
 void cb_device_profile(struct cb_device *device, bool enabled);
+/* What the device can do at most, measured in about two seconds: fp32 operations (a fused multiply-add is two) and bytes
+ * read or written per second, in a copy that no cache holds. */
+struct cb_device_bounds {
+    double operations, bytes;
+};
+enum cb_status cb_device_measure(struct cb_device *device, struct cb_device_bounds *out, struct cb_diag *diag);
+
 /* What the program cambium-probe does: opens device number `which` and tries register tiles on it, which on an unknown
  * driver may crash or never end. CB_OK when they work. Called in a child process by cb_device_open, once per driver. */
 enum cb_status cb_device_probe_tile(const char *which, struct cb_diag *diag);

@@ -78,9 +78,24 @@ static enum cb_status infer_shapes(struct cb_plan *plan, struct cb_diag *diag)
     return CB_OK;
 }
 
+static void mark_input_gradients(struct cb_plan *plan)
+{
+    for (uint32_t i = 0; plan->request.gradients && plan->request.input_gradients && i < plan->input_count; i++) {
+        plan->wants_gradient[plan->inputs[i]] = plan->values[plan->inputs[i]].dtype == CB_F32;
+    }
+    for (uint32_t i = 0; i < plan->net->node_count; i++) {
+        const struct cb_node *node = &plan->net->nodes[i];
+        for (uint32_t k = 1; (node->type->layer.flags & CB_LAYER_LOSS) != 0 && k < node->x_count; k++) {
+            const uint32_t target = node->x[k];
+            plan->wants_gradient[target] = plan->wants_gradient[target] && !plan->is_input[target];
+        }
+    }
+}
+
 static void mark_gradients(struct cb_plan *plan)
 {
     const struct cb_network *net = plan->net;
+    mark_input_gradients(plan);
     for (uint32_t i = 0; plan->request.gradients && i < net->node_count; i++) {
         const struct cb_node *node = &net->nodes[i];
         bool wanted = false;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/squared_error.h"
 #include "graph/step.h"
 
 #define BATCH 3
@@ -29,28 +30,6 @@ static void fill(float *values, int64_t count, uint32_t seed)
 
 /* ---- a trial's network ---- */
 
-/* The squared error, whose gradient is smooth and takes any target: the first such that the search path offers. */
-static enum cb_status add_loss(struct trial *t, struct cb_registry *registry, struct cb_arena *arena, struct cb_diag *diag)
-{
-    const char **words;
-    size_t count;
-    uint32_t node;
-    const struct cb_tensor *y = &t->net->wires[t->output].shape;
-    CB_TRY(cb_network_add_input(t->net, "target", CB_F32, y->rank, y->dims, NULL, &t->target, diag));
-    CB_TRY(cb_registry_words(registry, arena, &words, &count, diag));
-    for (size_t i = 0; i < count; i++) {
-        const struct cb_layer_type *type;
-        const uint32_t inputs[] = {t->output, t->target};
-        if (cb_registry_find(registry, words[i], NULL, &type, NULL) == CB_OK &&
-            (type->layer.flags & CB_LAYER_LEAST_SQUARES) != 0 &&
-            cb_network_add_layer(t->net, words[i], "loss", NULL, inputs, 2, true, NULL, &node, NULL) == CB_OK) {
-            t->losses = t->net->nodes[node].y[0];
-            return CB_OK;
-        }
-    }
-    return cb_fail(diag, CB_NOT_FOUND, NULL, "no layer is the squared error of two tensors");
-}
-
 static enum cb_status open_trial(struct trial *t, struct cb_registry *registry, struct cb_device *device,
                                  struct cb_arena *arena, const char *text, struct cb_diag *diag)
 {
@@ -63,7 +42,7 @@ static enum cb_status open_trial(struct trial *t, struct cb_registry *registry, 
     CB_TRY(cb_yaml_read_text(arena, "trial", text, strlen(text), &list, diag));
     CB_TRY(cb_network_add_input(t->net, "x", CB_F32, 4, dims, NULL, &t->input, diag));
     CB_TRY(cb_network_read_layers(t->net, list, "", t->input, true, &t->output, diag));
-    CB_TRY(add_loss(t, registry, arena, diag));
+    CB_TRY(cb__network_add_squared_error(t->net, arena, t->output, &t->target, &t->losses, diag));
     for (uint32_t i = 0; i < t->net->param_count; i++) {
         struct cb_param *param = &t->net->params[i];
         fill(param->host, param->count, i + 1);
