@@ -104,7 +104,7 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
 
 /* Time by kernel, when CAMBIUM_PROFILE is set or after this call: name, launches, seconds; appended as a table. */
 void cb_device_profile(struct cb_device *device, bool enabled);
-/* What the device can do at most, measured in about two seconds: fp32 operations (a fused multiply-add is two) and bytes
+/* What the device can do at most, measured in about a second: fp32 operations (a fused multiply-add is two) and bytes
  * read or written per second, in a copy that no cache holds. */
 struct cb_device_bounds {
     double operations, bytes;

@@ -30,13 +30,13 @@ static enum cb_status kernel_of(struct cb_device *device, const char *entry, str
     return cb__gemm_kernel(device, NULL, "core/measure", defines, entry, out, diag);
 }
 
-/* Launches until SECONDS have passed, at least three times after one that does not count; the shortest. */
+/* Launches for `limit` seconds, at least three times after one that does not count; the shortest. */
 static enum cb_status shortest(struct cb_device *device, struct cb_kernel *kernel, const struct cb_grid *grid,
-                               const struct cb_arg *args, uint32_t count, double *out, struct cb_diag *diag)
+                               const struct cb_arg *args, uint32_t count, double limit, double *out, struct cb_diag *diag)
 {
     const double begin = cb_clock_seconds();
     *out = 0.0;
-    for (int i = 0; i < 4 || cb_clock_seconds() - begin < SECONDS; i++) {
+    for (int i = 0; i < 4 || cb_clock_seconds() - begin < limit; i++) {
         CB_TRY(cb_device_finish(device, diag));
         const double start = cb_clock_seconds();
         CB_TRY(cb_kernel_launch(device, kernel, grid, args, count, diag));
@@ -50,16 +50,18 @@ static enum cb_status shortest(struct cb_device *device, struct cb_kernel *kerne
 static enum cb_status arithmetic(struct cb_device *device, struct cb_tensor *y, double *out, struct cb_diag *diag)
 {
     const struct form form = form_of(device);
+    const struct cb_grid grid = {{form.items}, {0}};
     struct cb_kernel *kernel;
     double seconds = 0.0;
     int loops = 256;
-    const struct cb_grid grid = {{form.items}, {0}};
     CB_TRY(kernel_of(device, "measure_arithmetic", &kernel, diag));
-    do { /* long enough that queueing does not count */
+    while (seconds < 5e-3 && loops < (1 << 24)) { /* long enough that queueing does not count */
         loops *= 4;
         const struct cb_arg args[] = {CB_A_TENSOR(y), CB_A_I32(loops), CB_A_F32(0.999)};
-        CB_TRY(shortest(device, kernel, &grid, args, 3, &seconds, diag));
-    } while (seconds < 5e-3 && loops < (1 << 24));
+        CB_TRY(shortest(device, kernel, &grid, args, 3, 0.0, &seconds, diag));
+    }
+    const struct cb_arg args[] = {CB_A_TENSOR(y), CB_A_I32(loops), CB_A_F32(0.999)};
+    CB_TRY(shortest(device, kernel, &grid, args, 3, SECONDS, &seconds, diag));
     *out = 2.0 * (double)form.items * loops * form.chains * form.lanes / seconds;
     return CB_OK;
 }
@@ -74,7 +76,7 @@ static enum cb_status copy(struct cb_device *device, const struct cb_tensor *y, 
     struct cb_kernel *kernel;
     double seconds;
     CB_TRY(kernel_of(device, "measure_copy", &kernel, diag));
-    CB_TRY(shortest(device, kernel, &grid, args, 4, &seconds, diag));
+    CB_TRY(shortest(device, kernel, &grid, args, 4, SECONDS, &seconds, diag));
     *out = 2.0 * (double)(vectors * form.lanes) * sizeof(float) / seconds;
     return CB_OK;
 }
