@@ -100,8 +100,8 @@ CB_PLUGIN({
     .formula = "y[n,i,j,c] = x[n,top+i,left+j,c]",
     .example = "- crop: {size: [24, 24]}",
     CB_OPTIONS(options, defaults),
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = crop_infer,
-    .integer_inputs = CB_BIT(0),
 })

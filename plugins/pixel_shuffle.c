@@ -52,8 +52,8 @@ CB_PLUGIN({
     .formula = "y[n, h r + i, w r + j, c] = x[n, h, w, c r r + i r + j]",
     .example = "- pixel_shuffle: {upscale_factor: 2}",
     CB_OPTIONS(options, defaults),
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = pixel_shuffle_infer,
-    .integer_inputs = CB_BIT(0),
 })

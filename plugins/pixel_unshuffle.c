@@ -60,8 +60,8 @@ CB_PLUGIN({
     .formula = "y[n, h, w, c r r + i r + j] = x[n, h r + i, w r + j, c]",
     .example = "- pixel_unshuffle: {downscale_factor: 2}",
     CB_OPTIONS(options, defaults),
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = pixel_unshuffle_infer,
-    .integer_inputs = CB_BIT(0),
 })

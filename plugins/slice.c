@@ -99,8 +99,8 @@ CB_PLUGIN({
     .formula = "y[..., j, ...] = x[..., from + j * step, ...]",
     .example = "- slice: {axis: 1, from: 1, to: -1}",
     CB_OPTIONS(options, defaults),
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = slice_infer,
-    .integer_inputs = CB_BIT(0),
 })

@@ -124,8 +124,8 @@ CB_PLUGIN({
     .example = "- split: {parts: 2}\n  name: halves\n- add: {}\n  inputs: [halves, halves.1]",
     CB_OPTIONS(options, defaults),
     .output_count = MAX_OUTPUTS,
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = split_infer,
-    .integer_inputs = CB_BIT(0),
 })

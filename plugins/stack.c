@@ -91,8 +91,8 @@ CB_PLUGIN({
     CB_OPTIONS(options, defaults),
     .min_inputs = 1,
     .max_inputs = 32,
+    .integer_inputs = UINT32_MAX,
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = stack_infer,
-    .integer_inputs = UINT32_MAX,
 })

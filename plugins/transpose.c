@@ -76,8 +76,8 @@ CB_PLUGIN({
     .formula = "axis d of y = axis permutation[d - 1] of x",
     .example = "- transpose: {permutation: [2, 1]}",
     CB_OPTIONS(options, defaults),
+    .integer_inputs = CB_BIT(0),
     .variants = CB_ARRAY(variants),
     .trials = CB_ARRAY(trials),
     .infer = transpose_infer,
-    .integer_inputs = CB_BIT(0),
 })
