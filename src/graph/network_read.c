@@ -2,7 +2,8 @@
  *
  * A list of layers is read from top to bottom. Each item is a word or a map with one word of a layer (or of a block) and
  * keys beside it: name, inputs, frozen, lr_scale, share, repeat, start, first. A block's layers are added with the block's name
- * in front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. */
+ * in front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. The
+ * block's own name stands for the output of its last layer. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -106,6 +107,19 @@ static enum cb_status substitute(struct cb_network *net, const struct scope *sco
 
 /* ---- names of inputs --------------------------------------------------------------------------------------------- */
 
+/* The output of the block of that name: of the last layer whose name begins with it. Not of one that is being read. */
+static uint32_t output_of_block(const struct cb_network *net, const struct scope *scope, const char *name)
+{
+    char prefix[520];
+    snprintf(prefix, sizeof(prefix), "%.512s.", name);
+    for (uint32_t i = net->node_count; i-- > 0 && !cb_starts_with(scope->prefix, prefix);) {
+        if (cb_starts_with(net->nodes[i].name, prefix)) {
+            return net->nodes[i].y[0];
+        }
+    }
+    return CB_NONE;
+}
+
 static uint32_t find_in_scopes(const struct cb_network *net, const struct scope *scope, const char *name)
 {
     for (const struct scope *s = scope; s != NULL; s = s->outer) {
@@ -115,6 +129,7 @@ static uint32_t find_in_scopes(const struct cb_network *net, const struct scope 
         char full[512];
         snprintf(full, sizeof(full), "%s%s", s->prefix, name);
         uint32_t wire = cb_network_find_wire(net, full);
+        wire = wire != CB_NONE ? wire : output_of_block(net, scope, full);
         if (wire != CB_NONE) {
             return wire;
         }
@@ -596,6 +611,7 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
     const struct cb_value *output = cb_map_get(file, "output");
     if (output != NULL) {
         uint32_t found = output->text != NULL ? cb_network_find_wire(net, output->text) : CB_NONE;
+        found = found == CB_NONE && output->text != NULL ? output_of_block(net, &scope, output->text) : found;
         if (found == CB_NONE) {
             struct name_search search = {net, &scope};
             const char *nearest = output->text != NULL ? cb_nearest(output->text, candidate_name, &search) : NULL;

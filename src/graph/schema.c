@@ -11,7 +11,7 @@
 
 const struct cb_key cb_item_keys[] = {
     {"name", "what others call this layer; by default its word with a number", NAME},
-    {"inputs", "names of the layers that feed it; by default the layer above", WIRES},
+    {"inputs", "names of the layers or blocks that feed it; by default the layer above", WIRES},
     {"frozen", "true: its params do not move", "{type: boolean}"},
     {"lr_scale", "factor of the rate for its params", "{type: number, minimum: 0, maximum: 1000000}"},
     {"repeat", "so many times, one after the other", "{type: integer, minimum: 0, maximum: 1000}"},
