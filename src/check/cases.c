@@ -2,7 +2,7 @@
  *
  * Options: nothing given (where nothing is required), what the example and the trials give, then one option after the
  * other at its bounds, choices and flags. Shapes: a fixed list, first for one input, then for what more inputs may be to
- * it. What `infer` refuses is no case; a layer that takes none of them is told so. */
+ * it; sequences a second time with lengths. What `infer` refuses is no case; a layer that takes none of them is told so. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -245,9 +245,30 @@ static void name_case(struct layer_case *c, struct cb_arena *arena)
         cb_value_to_json(c->options, &text);
     }
     cb_text_add(&text, c->training ? ", training" : "");
+    if (c->lengths != NULL) {
+        cb_text_add(&text, ", lengths ");
+        cb_value_to_json(c->lengths, &text);
+    }
     const char *name = text.failed ? NULL : cb_arena_strdup(arena, text.data);
     c->name = name != NULL ? name : "a case";
     cb_text_free(&text);
+}
+
+/* Sequences [N,T,C] of which some are shorter than T; false when the case has other inputs. None is empty: what a layer
+ * makes of nothing is its own. */
+static bool shorten(struct layer_case *c, struct cb_arena *arena)
+{
+    const int64_t t = c->x[0].dims[1], lengths[] = {(t + 1) / 2, t, 1};
+    struct cb_value *list = cb_value_list(arena, NULL);
+    bool is_sequence = list != NULL;
+    for (uint32_t i = 0; i < c->x_count; i++) {
+        is_sequence = is_sequence && c->x[i].rank == 3 && c->x[i].dims[1] == t;
+    }
+    for (int64_t n = 0; is_sequence && n < c->x[0].dims[0]; n++) {
+        is_sequence = cb_list_append(arena, list, cb_value_int(arena, lengths[n % 3], NULL));
+    }
+    c->lengths = list;
+    return is_sequence;
 }
 
 /* Draws, tries, and hands the case on. False when the layer refuses it. */
@@ -287,6 +308,11 @@ static bool make_case(struct maker *m, uint32_t set, const struct shape *x, uint
             if (status == CB_OK || (status == CB_NUMERIC && is_last && m->is_asked[set])) {
                 m->case_count++;
                 q->each(q->context, &c, arena);
+                if (m->is_asked[set] && shorten(&c, arena)) {
+                    name_case(&c, arena);
+                    m->case_count++;
+                    q->each(q->context, &c, arena);
+                }
             } else if (m->refusal[0] == '\0') {
                 snprintf(m->refusal, sizeof(m->refusal), "%s, to %s", why, c.name);
             }
