@@ -446,7 +446,7 @@ static void test_network(void **state)
 int main(int argc, char **argv)
 {
     static const char *const all[] = {"lenet", "zoo", "small_cnn", "unet", "densenet", "shufflenet", "convnext", "encoder",
-                                      "decoder", "resnet18", "resnet50", "vgg16", "mobilenet_v2", "efficientnet_lite0"};
+                                      "decoder", "moves", "resnet18", "resnet50", "vgg16", "mobilenet_v2", "efficientnet_lite0"};
     size_t count = argc > 1 ? (size_t)argc - 1 : sizeof(all) / sizeof(all[0]);
     struct CMUnitTest tests[64];
     world.arena = cb_arena_create();

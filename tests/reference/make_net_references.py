@@ -314,7 +314,7 @@ def gradients(net, x, labels):
     scores = net(*x)
     loss = functional.cross_entropy(scores, labels)
     loss.backward()
-    return scores.detach(), loss.item(), {our_name(n): p.grad.detach().clone() for n, p in net.named_parameters()}
+    return scores.detach(), loss.item(), {our_name(n): p.grad.detach().clone() for n, p in net.named_parameters() if p.requires_grad}
 
 
 def descend(net, x, labels, rate):
@@ -326,7 +326,8 @@ def descend(net, x, labels, rate):
         loss.backward()
         with torch.no_grad():
             for p in net.parameters():
-                p -= rate * p.grad
+                if p.requires_grad:
+                    p -= rate * p.grad
         losses.append(loss.item())
     net.eval()
     with torch.no_grad():
@@ -356,7 +357,7 @@ def reference(name):
     result = {
         'network': name,
         'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),
-        **({'size': list(shapes[0][1:])} if len(shapes[0]) == 3 else {}), **({'ids': ids} if ids > 0 else {}),
+        **({'size': list(shapes[0][1:])} if len(shapes[0]) == 3 and len(shapes) == 1 else {}), **({'ids': ids} if ids > 0 else {}),
         **({'lengths': make.lengths} if hasattr(make, 'lengths') else {}),
         'batch': batch, 'pictures': key, 'labels': labels.tolist(), 'variances': variances,
         'param_values': sum(p.numel() for p in net.parameters()),

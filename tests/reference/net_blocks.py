@@ -207,6 +207,38 @@ class Decoder(nn.Module):
         return self.score(self.norm(self.layers(self.embed(ids)))[torch.arange(len(last)), last])
 
 
+class Moves(nn.Module):
+    """Inputs [N,C,H,W] and places [N,M]; within, the order is ours: channels last."""
+    ids = 24
+
+    def __init__(self):
+        super().__init__()
+        self.front, self.a = nn.Conv2d(3, 8, 1).requires_grad_(False), nn.Conv2d(8, 12, 3, padding=1)
+        self.scaled, self.instance = nn.RMSNorm(24, eps=0.01), nn.InstanceNorm2d(12, affine=True)
+        self.grouped, self.norm = nn.GroupNorm(4, 12), nn.LayerNorm(1424)
+        self.fc = nn.Linear(1424, 6)
+
+    def forward(self, x, places):
+        a = self.a(self.front(x))
+        parts = a.permute(0, 2, 3, 1).chunk(3, -1)
+        tokens = torch.stack([parts[0], parts[0], parts[2]], -1).permute(0, 3, 1, 4, 2).reshape(-1, 24, 24)
+        unit = functional.normalize(tokens, dim=-1, eps=0.5)
+        gathered = torch.gather(unit, 1, places[:, :, None].expand(-1, -1, 24))
+        sequence = torch.cat([gathered, tokens, gathered], 1)
+        scaled = self.scaled(sequence[:, -20:-1:3])
+        padded_tokens = functional.pad(scaled.transpose(1, 2), (2, 1), mode='replicate').transpose(1, 2)
+        padded = functional.pad(a, (3, 0, 1, 2), mode='reflect')
+        resized = functional.interpolate(self.instance(padded), scale_factor=(1.5, 0.75), mode='bilinear')
+        largest = functional.adaptive_max_pool2d(resized, (5, 13))
+        window = largest[:, :, 1:5, 5:11]
+        shuffled = functional.pixel_shuffle(functional.pixel_unshuffle(window, 2), 4).permute(0, 2, 3, 1)
+        centre = self.grouped(functional.adaptive_avg_pool2d(window + window, (3, 9))).mean((2, 3))
+        row, columns = resized.amax((1, 2)), largest.sum(3).transpose(1, 2)
+        first = scaled[:, 0]
+        rest = [t.flatten(1) for t in (padded_tokens, shuffled, row, centre, columns, sequence)]
+        return self.fc(self.norm(torch.cat([first] + rest + [first], 1)))
+
+
 def split_heads(x, heads):
     return x.unflatten(2, (heads, -1)).transpose(1, 2)  # [N,heads,T,D]
 
@@ -227,4 +259,5 @@ REFERENCES = {
     'convnext': (ConvNeXt, [(3, 34, 39)], 3, 0.02, 1),
     'encoder': (Encoder, [(None, 13), (None, 13)], 4, 0.02, 1),
     'decoder': (Decoder, [(None, 11)], 4, 0.02, 1),
+    'moves': (Moves, [(3, 6, 8), (None, 4)], 3, 0.01, 1),
 }
