@@ -3,7 +3,9 @@
  *     da = dy (g(a, q) - g(a, m)), dq = -dy g(a, q), dm = dy g(a, m) where loss > 0, else 0;
  *     g = sign(v) (|v| / d)^(p - 1), 0 where d is 0
  * anchor a, positive q, negative m and their gradients (NULL: not wanted): [N,C]; loss, weight, dy: [N].
- * One work-item a triplet. */
+ * One work-item a triplet.
+ * Mined out of the batch: x, dx: [N,C]; labels: [N]; chosen (positive, negative; -1: no value; may be NULL in forward):
+ * [N,2]. One work-item a sample. */
 #include "cambium.clh"
 
 static float triplet_distance(__global const float *a, __global const float *b, long C, float p)
@@ -57,6 +59,76 @@ __kernel void triplet_dx(__global float *da, __global float *dq, __global float 
         }
         if (dm) {
             dm[i] = accumulate & 4 ? dm[i] + to_m : to_m;
+        }
+    }
+}
+
+__kernel void triplet_mined_forward(__global float *loss, __global float *weight, __global int *chosen,
+                                    __global const float *x, __global const int *labels, long N, long C, float margin,
+                                    float p)
+{
+    const long i = get_global_id(0);
+    if (i >= N) {
+        return;
+    }
+    int q = -1, m = -1;
+    float near = 0.0f, away = 0.0f; /* of the farthest of the class, of the nearest of others */
+    for (long j = 0; j < N && labels[i] >= 0; j++) {
+        if (j == i || labels[j] < 0) {
+            continue;
+        }
+        const float d = triplet_distance(x + i * C, x + j * C, C, p);
+        if (labels[j] == labels[i] && (q < 0 || d > near)) {
+            q = (int)j;
+            near = d;
+        } else if (labels[j] != labels[i] && (m < 0 || d < away)) {
+            m = (int)j;
+            away = d;
+        }
+    }
+    const bool counts = q >= 0 && m >= 0;
+    const float far = near - away + margin;
+    loss[i] = !counts || far < 0.0f ? 0.0f : far;
+    weight[i] = counts ? 1.0f : 0.0f;
+    if (chosen) {
+        chosen[2 * i] = !counts || far < 0.0f ? -1 : q;
+        chosen[2 * i + 1] = !counts || far < 0.0f ? -1 : m;
+    }
+}
+
+/* dx += scale slope(a, b), the gradient of d(a, b) by a. */
+static void triplet_pull(__global float *dx, __global const float *a, __global const float *b, float scale, long C,
+                         float p)
+{
+    const float d = triplet_distance(a, b, C, p);
+    for (long c = 0; c < C; c++) {
+        dx[c] += scale * triplet_slope(a[c], b[c], d, p);
+    }
+}
+
+__kernel void triplet_mined_dx(__global float *dx, __global const float *dy, __global const int *chosen,
+                               __global const float *x, long N, long C, float p, int accumulate)
+{
+    const long i = get_global_id(0);
+    if (i >= N) {
+        return;
+    }
+    dx += i * C;
+    for (long c = 0; c < C && !accumulate; c++) {
+        dx[c] = 0.0f;
+    }
+    for (long a = 0; a < N; a++) { /* each anchor that chose this sample, and this sample as an anchor */
+        const int q = chosen[2 * a], m = chosen[2 * a + 1];
+        if (q < 0) {
+            continue;
+        }
+        if (a == i) {
+            triplet_pull(dx, x + i * C, x + q * C, dy[a], C, p);
+            triplet_pull(dx, x + i * C, x + m * C, -dy[a], C, p);
+        } else if (q == i) {
+            triplet_pull(dx, x + a * C, x + i * C, -dy[a], C, p);
+        } else if (m == i) {
+            triplet_pull(dx, x + a * C, x + i * C, dy[a], C, p);
         }
     }
 }

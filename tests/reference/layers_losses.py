@@ -163,6 +163,29 @@ def triplet():
                            ("p between", (3, 7), {"p": 1.5}), ("many channels", (2, 37), {}), ("one", (1, 1), {})):
         f.case(name, [Gen(*shape, seed=i) for i in (1, 2, 3)], run(o), options=o)
     f.case("all the same", [Gen(2, 3, seed=1)] * 3, run({}), checks={"gradient_check": False})
+
+    def mined(o):
+        def fn(x, p, s):
+            z, labels, n = x[0], x[1], x[0].shape[0]
+            d = torch.stack([F.pairwise_distance(z[i].expand(n, -1), z, p=o.get("p", 2.0)) for i in range(n)])
+            others = (labels >= 0)[None, :] & (labels >= 0)[:, None] & ~torch.eye(n, dtype=torch.bool)
+            own = others & (labels[:, None] == labels[None, :])
+            other = others & (labels[:, None] != labels[None, :])
+            counts = own.any(1) & other.any(1)
+            q = d.detach().masked_fill(~own, -math.inf).argmax(1)
+            m = d.detach().masked_fill(~other, math.inf).argmin(1)
+            value = F.triplet_margin_loss(z, z[q], z[m], margin=o.get("margin", 1.0), p=o.get("p", 2.0), reduction="none")
+            return [torch.where(counts, value, 0.0), counts.double()]
+        return fn
+
+    for name, shape, labels, o in (("the hardest", (7, 5), [0, 1, 0, 2, 1, 0, 2], {}),
+                                   ("the hardest, a small margin", (6, 3), [1, 1, 0, 0, 1, 0], {"margin": 0.05}),
+                                   ("the hardest, alone and left out", (6, 4), [0, -1, 1, 0, 2, -1], {"p": 1.0}),
+                                   ("the hardest of one class", (3, 37), [4, 4, 4], {}),
+                                   ("the hardest of one", (1, 1), [0], {})):
+        f.case(name, [Gen(*shape, seed=len(labels)), Lit(labels)], mined(o), options=o)
+    f.error("real labels", [Gen(2, 3, seed=1), Gen(2, seed=1)],
+            "triplet needs features [N,C] and one class number per sample")
     f.error("unlike widths", [Gen(2, 3, seed=1), Gen(2, 3, seed=1), Gen(2, 4, seed=1)],
             "triplet needs an anchor, a positive and a negative [N,C] of one width")
     f.write()
