@@ -76,8 +76,8 @@ static bool read_columns(const struct cb__csv *table, const struct cb_value *col
     for (size_t i = 0; i < columns->as.map.count; i++) {
         const struct cb_entry *entry = &columns->as.map.entries[i];
         if (entry->value->kind == CB_KIND_MAP && cb_map_get(entry->value, "split")) {
-            cb_fail(diag, CB_UNSUPPORTED, &entry->at, "several labels for one example (`%s: {split: ...}`) are not read "
-                    "by this version", entry->key);
+            cb_fail(diag, CB_UNSUPPORTED, &entry->at, "several labels in one column (`%s: {split: ...}`) are not read: "
+                    "give each a column of 0 and 1, `value: [A, B, ...]`", entry->key);
             return false;
         }
     }
