@@ -28,8 +28,8 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters),
-     0, 1 << 20},
+    {"filters", "channels out; 0, only with `groups: depthwise`: as many as channels in", CB_OPT_INT, AT(filters), 0,
+     1 << 20},
     {"kernel", "length of the filters", CB_OPT_INT, AT(kernel), 1, 1 << 16, NULL, CB_OPTION_REQUIRED},
     {"stride", "step from one output to the next", CB_OPT_INT, AT(stride), 1, 1 << 16},
     {"padding",

@@ -31,8 +31,8 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; with `groups: depthwise` as many as channels in unless given", CB_OPT_INT, AT(filters),
-     0, 1 << 20, NULL, 0, 0},
+    {"filters", "channels out; 0, only with `groups: depthwise`: as many as channels in", CB_OPT_INT, AT(filters), 0,
+     1 << 20},
     {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,
      CB_OPTION_REQUIRED, 2},
     {"stride", "step from one output pixel to the next: [down, right], or one number", CB_OPT_INTS, AT(stride), 1,
@@ -47,7 +47,7 @@ static const struct cb_option options[] = {
      1 << 12, NULL, 0, 2},
     {"groups", "channels are split into this many groups that do not mix; `depthwise`: one group per channel",
      CB_OPT_INTS, AT(groups), 1, 1 << 20, groups_words, 0, 1},
-    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias), 0, 0, NULL, 0, 0},
+    {"bias", "whether a number per output channel is added", CB_OPT_BOOL, AT(bias)},
 };
 
 /* ---- geometry ---------------------------------------------------------------------------------------------------- */
