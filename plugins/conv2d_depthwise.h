@@ -138,16 +138,19 @@ static enum cb_status depthwise_dx_run(struct cb_instance *in)
                      CB_A_I32(in->dx_accumulate & 1u), DEPTHWISE_BLOCK_ARGS(g, channels));
 }
 
+#define DEPTHWISE_PARTS 64
+
 /* Rows of dy that are summed by one work-item; enough parts for many cores, few enough to be added up quickly. */
 static int64_t depthwise_part_rows(const struct convolution *g)
 {
-    return (g->n * g->oh + 63) / 64;
+    return (g->n * g->oh + DEPTHWISE_PARTS - 1) / DEPTHWISE_PARTS;
 }
 
 static enum cb_status depthwise_dw_prepare(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    const int64_t rows = depthwise_part_rows(&g), parts = (g.n * g.oh + rows - 1) / rows;
+    /* of this batch, and of a smaller one, which may have more parts */
+    const int64_t rows = g.n * g.oh, parts = rows < DEPTHWISE_PARTS ? rows : DEPTHWISE_PARTS;
     CB_TRY(depthwise_kernel(in, "conv2d_depthwise_dw_block"));
     CB_TRY(depthwise_kernel(in, "conv2d_depthwise_dw_merge"));
     CB_TRY(in->host->kernel(in->core, "conv2d_columns", "conv2d_db_tile", NULL));

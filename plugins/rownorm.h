@@ -11,6 +11,7 @@
 #include <cambium/layer.h>
 
 #define ROWNORM_MAX_PARTS 256
+#define ROWNORM_LEAST_ROWS 64 /* of a part */
 #define ROWNORM_TILE_ELEMENTS 16384 /* of a tile work-item, as in rownorm.clh */
 
 struct rownorm_options {
@@ -28,7 +29,7 @@ static inline struct rownorm_sizes rownorm_sizes(const struct cb_tensor *x)
     struct rownorm_sizes s = {.c = x->dims[x->rank - 1]};
     s.rows = cb_tensor_count(x) / s.c;
     s.part_rows = (s.rows + ROWNORM_MAX_PARTS - 1) / ROWNORM_MAX_PARTS;
-    s.part_rows = s.part_rows < 64 ? 64 : s.part_rows;
+    s.part_rows = s.part_rows < ROWNORM_LEAST_ROWS ? ROWNORM_LEAST_ROWS : s.part_rows;
     s.parts = (s.rows + s.part_rows - 1) / s.part_rows;
     return s;
 }
@@ -113,7 +114,8 @@ static inline enum cb_status rownorm_prepare_backward_with(struct cb_instance *i
     CB_TRY(host->kernel(in->core, NULL, sums, NULL));
     CB_TRY(host->kernel(in->core, NULL, ROWNORM "_merge", NULL));
     CB_TRY(host->kernel(in->core, NULL, dx, NULL));
-    return host->workspace(in->core, CB_F32, 2 * s.parts * s.c);
+    const int64_t most = (s.rows + ROWNORM_LEAST_ROWS - 1) / ROWNORM_LEAST_ROWS; /* fewer rows may have more parts */
+    return host->workspace(in->core, CB_F32, 2 * s.c * (most < ROWNORM_MAX_PARTS ? most : ROWNORM_MAX_PARTS));
 }
 
 static inline enum cb_status rownorm_run_backward_with(struct cb_instance *in, const struct cb_grid *sums,
