@@ -2,13 +2,15 @@
  *
  *   columns[(n,oh,ow), (kh,kw,c)] = x[n, oh*SH + kh*DH - PT, ow*SW + kw*DW - PL, c], zero outside the picture,
  *
- * so that y = columns w, dw = columns^T dy, and dx gathers what dy w^T put into the columns. A 1x1 convolution of stride 1
- * needs no columns: x is the matrix. Groups = 1. `first`: the picture at which this part of the batch begins. */
+ * so that y = columns w, dw = columns^T dy, and dx gathers what dy w^T put into the columns. A 1x1 convolution of
+ * stride 1 needs no columns: x is the matrix. Groups = 1. `first`: the picture at which this part of the batch
+ * begins. */
 #include "cambium.clh"
 #include "epilogue.clh"
 
 #define SIZES                                                                                                          \
-    int N, int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW, int first
+    int N, int H, int W, int C, int OH, int OW, int KH, int KW, int SH, int SW, int PT, int PL, int DH, int DW,        \
+        int first
 
 static void copy_channels(__global float *to, __global const float *from, int C)
 {

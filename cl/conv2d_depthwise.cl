@@ -106,11 +106,11 @@ __kernel void conv2d_depthwise_dw(__global float *dw, __global const float *x, _
 
 #else /* CB_KERNEL */
 
-/* ---- blocks of pixels: CB_KERNEL x CB_KERNEL filters, steps of CB_STRIDE, no dilation --------------------------------
+/* ---- blocks of pixels: CB_KERNEL x CB_KERNEL filters, steps of CB_STRIDE, no dilation ----------------------------
  *
- * A work-item makes ROWS rows of pixels for `channels` channels, a block of ROWS x COLUMNS pixels of sixteen channels at a
- * time: the sums stay in registers (14 of AVX-512's 32), each number of x is read once for the block, and neighbours in
- * memory are read one after the other. Blocks at the border test each place; those inside do not. */
+ * A work-item makes ROWS rows of pixels for `channels` channels, a block of ROWS x COLUMNS pixels of sixteen channels
+ * at a time: the sums stay in registers (14 of AVX-512's 32), each number of x is read once for the block, and
+ * neighbours in memory are read one after the other. Blocks at the border test each place; those inside do not. */
 
 #define KERNEL CB_KERNEL
 #define STRIDE CB_STRIDE
@@ -136,8 +136,8 @@ CB_INLINE void load_taps(float16 tap[KERNEL], __global const float *w, int kh, i
 }
 
 /* Adds to the sums of a block whose first filter lies at (h0, w0) of the picture x; x and w begin at the channel. */
-CB_INLINE void forward_block(float16 sum[ROWS][COLUMNS], __global const float *x, __global const float *w, int h0, int w0,
-                             int H, int W, int C, bool inside)
+CB_INLINE void forward_block(float16 sum[ROWS][COLUMNS], __global const float *x, __global const float *w, int h0,
+                             int w0, int H, int W, int C, bool inside)
 {
 #pragma unroll
     for (int p = 0; p < SPAN(ROWS); p++) {
@@ -218,8 +218,8 @@ __kernel void conv2d_depthwise_forward_block(__global float *y, __global const f
 #define DX_SPAN(count) (BEFORE + ((count)-1) / STRIDE + 1)
 
 /* u0, v0: where the first row and column of dy lie that the block may read. */
-CB_INLINE void dx_block(float16 sum[DX_ROWS][DX_COLUMNS], __global const float *dy, __global const float *w, int u0, int v0,
-                     int OH, int OW, int C, bool inside)
+CB_INLINE void dx_block(float16 sum[DX_ROWS][DX_COLUMNS], __global const float *dy, __global const float *w, int u0,
+                        int v0, int OH, int OW, int C, bool inside)
 {
 #pragma unroll
     for (int p = 0; p < DX_SPAN(DX_ROWS); p++) {
@@ -255,7 +255,8 @@ __kernel void conv2d_depthwise_dx_block(__global float *dx, __global const float
                                         int accumulate, BLOCK_SIZES)
 {
     const int above = PT % STRIDE, left = PL % STRIDE; /* the first block begins outside the picture */
-    const int first = get_global_id(0) * channels, id = get_global_id(1), row_blocks = (H + above + DX_ROWS - 1) / DX_ROWS;
+    const int first = get_global_id(0) * channels, id = get_global_id(1);
+    const int row_blocks = (H + above + DX_ROWS - 1) / DX_ROWS;
     if (first >= C || id >= N * row_blocks) {
         return;
     }
@@ -293,11 +294,11 @@ __kernel void conv2d_depthwise_dx_block(__global float *dx, __global const float
     }
 }
 
-/* part[p,kh,kw,c] = the share of dw that rows p * rows and on of all N * OH rows of dy have. A row of the filter at a time
- * for COLUMNS pixels: its sums and those pixels of dy stay in registers. Work-items: (C / channels rounded up, parts);
- * channels is at most 64. */
-__kernel void conv2d_depthwise_dw_block(__global float *part, __global const float *x, __global const float *dy, int rows,
-                                        BLOCK_SIZES)
+/* part[p,kh,kw,c] = the share of dw that rows p * rows and on of all N * OH rows of dy have. A row of the filter at a
+ * time for COLUMNS pixels: its sums and those pixels of dy stay in registers. Work-items: (C / channels rounded up,
+ * parts); channels is at most 64. */
+__kernel void conv2d_depthwise_dw_block(__global float *part, __global const float *x, __global const float *dy,
+                                        int rows, BLOCK_SIZES)
 {
     const int first = get_global_id(0) * channels, p = get_global_id(1), last = min(C, first + channels);
     const int to_row = min(N * OH, (p + 1) * rows);
@@ -360,7 +361,8 @@ __kernel void conv2d_depthwise_dw_block(__global float *part, __global const flo
 }
 
 /* dw (+)= the sum of the parts. Work-items: (C / 16, KERNEL * KERNEL). */
-__kernel void conv2d_depthwise_dw_merge(__global float *dw, __global const float *part, int parts, int accumulate, int C)
+__kernel void conv2d_depthwise_dw_merge(__global float *dw, __global const float *part, int parts, int accumulate,
+                                        int C)
 {
     const int c = get_global_id(0) * 16, tap = get_global_id(1);
     if (c >= C || tap >= KERNEL * KERNEL) {

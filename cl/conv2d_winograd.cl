@@ -10,9 +10,9 @@
  *   u [36][K/PANEL][C][PANEL]  filters, transformed; the last panel is filled up with zeros
  *   v [36][tiles][C]           input tiles           m [36][tiles][K]  products, or gradient tiles
  *
- * Rounding: at the points 0, +-sqrt(1/2), +-sqrt(2) errors are 2 times those of the plain kernel in the mean square; at the
- * usual 0, +-1, +-2 they were 4 times (1.7e-6 against 8.1e-7 of the norm at C = 64, 4.5e-6 against 2.1e-6 at 512). Sums over
- * more than CHUNK channels are added up by chunks. A tile's sums do not depend on the others.
+ * Rounding: at the points 0, +-sqrt(1/2), +-sqrt(2) errors are 2 times those of the plain kernel in the mean square; at
+ * the usual 0, +-1, +-2 they were 4 times (1.7e-6 against 8.1e-7 of the norm at C = 64, 4.5e-6 against 2.1e-6 at 512).
+ * Sums over more than CHUNK channels are added up by chunks. A tile's sums do not depend on the others.
  */
 #include "cambium.clh"
 #include "epilogue.clh"
@@ -26,7 +26,7 @@
 #define PANEL (16 * CB_PIECES)
 #define CHUNK 256
 
-/* ---- transforms, sixteen channels at a time; `step` is the distance of the results ------------------------------------- */
+/* ---- transforms, sixteen channels at a time; `step` is the distance of the results ------------------------------- */
 
 #define ROOT2 1.41421356237309505f
 
@@ -120,7 +120,7 @@ static void transform_input(__global float *v, long plane, __global const float 
     }
 }
 
-/* ---- the register tile -------------------------------------------------------------------------------------------------- */
+/* ---- the register tile ------------------------------------------------------------------------------------------- */
 
 /* to[r * to_step + 0..PANEL-1] (+)= sum over p of a[r * row_step + p * step] * b[p * b_step + 0..PANEL-1] for the rows
  * from first_row on, and the first `columns` columns: 16 or PANEL. */
@@ -159,10 +159,10 @@ static inline void multiply_tile(__global float *to, int to_step, __global const
     }
 }
 
-/* ---- filters ------------------------------------------------------------------------------------------------------------ */
+/* ---- filters ----------------------------------------------------------------------------------------------------- */
 
-/* u from w [3,3,C,K]. For dx (`turned`) the filters go from K to C and are turned: u [36][C/PANEL][K][PANEL]. Work-items:
- * (OUT rounded up to PANEL / 16, IN / 16), where IN, OUT are C, K, or K, C when turned. */
+/* u from w [3,3,C,K]. For dx (`turned`) the filters go from K to C and are turned: u [36][C/PANEL][K][PANEL].
+ * Work-items: (OUT rounded up to PANEL / 16, IN / 16), where IN, OUT are C, K, or K, C when turned. */
 __kernel void conv2d_winograd_filter(__global float *u, __global const float *w, int IN, int OUT, int turned)
 {
     const int out = get_global_id(0) * 16, in0 = get_global_id(1) * 16;
@@ -203,11 +203,11 @@ __kernel void conv2d_winograd_filter(__global float *u, __global const float *w,
     }
 }
 
-/* ---- forward, dx -------------------------------------------------------------------------------------------------------- */
+/* ---- forward, dx ------------------------------------------------------------------------------------------------- */
 
 /* A tile's 4x4 outputs for sixteen channels; m: its products, `plane` apart. */
-static void store_outputs(__global float *y, __global const float *m, int plane, float16 bias, int n, int h, int w, int OH,
-                          int OW, int K, int k, int accumulate CB_EPILOGUE_PARAMS)
+static void store_outputs(__global float *y, __global const float *m, int plane, float16 bias, int n, int h, int w,
+                          int OH, int OW, int K, int k, int accumulate CB_EPILOGUE_PARAMS)
 {
     float16 half_done[24];
 #pragma unroll
@@ -231,8 +231,8 @@ static void store_outputs(__global float *y, __global const float *m, int plane,
     }
 }
 
-/* Each work-item takes every get_global_size(0)th job: `block` tiles (a multiple of CB_ROWS) for one of `parts` parts of
- * the panels. Its own part of `scratch` holds their v, and m of one panel, both in the second-level cache. */
+/* Each work-item takes every get_global_size(0)th job: `block` tiles (a multiple of CB_ROWS) for one of `parts` parts
+ * of the panels. Its own part of `scratch` holds their v, and m of one panel, both in the second-level cache. */
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 conv2d_winograd(__global float *y, __global const float *x, __global const float *u, __global const float *b,
                 __global float *scratch, int N, int H, int W, int C, int OH, int OW, int K, int PT, int PL, int block,
@@ -279,11 +279,11 @@ conv2d_winograd(__global float *y, __global const float *x, __global const float
     }
 }
 
-/* ---- dw ----------------------------------------------------------------------------------------------------------------- */
+/* ---- dw ---------------------------------------------------------------------------------------------------------- */
 
 /* v of `tiles` tiles from `first` on. Work-items: (tiles). */
-__kernel void conv2d_winograd_input(__global float *v, __global const float *x, int tiles, int first, int H, int W, int C,
-                                    int OH, int OW, int PT, int PL)
+__kernel void conv2d_winograd_input(__global float *v, __global const float *x, int tiles, int first, int H, int W,
+                                    int C, int OH, int OW, int PT, int PL)
 {
     const int t = get_global_id(0);
     if (t >= tiles) {
@@ -298,8 +298,8 @@ __kernel void conv2d_winograd_input(__global float *v, __global const float *x, 
 }
 
 /* m = A dy A^T of the same tiles. Work-items: (tiles). */
-__kernel void conv2d_winograd_gradient(__global float *m, __global const float *dy, int tiles, int first, int OH, int OW,
-                                       int K)
+__kernel void conv2d_winograd_gradient(__global float *m, __global const float *dy, int tiles, int first, int OH,
+                                       int OW, int K)
 {
     const int t = get_global_id(0);
     if (t >= tiles) {
@@ -336,11 +336,12 @@ __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 conv2d_winograd_product(__global float *du, __global const float *v, __global const float *m, int tiles, int C, int K,
                         int add)
 {
-    const int wanted = get_global_id(0) * CB_ROWS, c = min(wanted, C - CB_ROWS); /* the last tile is moved back inside */
+    /* the last tile is moved back inside */
+    const int wanted = get_global_id(0) * CB_ROWS, c = min(wanted, C - CB_ROWS);
     const long e = get_global_id(1);
     for (int k = 0; k < K; k += PANEL) {
-        multiply_tile(du + (e * C + c) * K + k, K, v + e * tiles * C + c, 1, C, m + e * tiles * K + k, K, tiles, wanted - c,
-                      min(PANEL, K - k), add);
+        multiply_tile(du + (e * C + c) * K + k, K, v + e * tiles * C + c, 1, C, m + e * tiles * K + k, K, tiles,
+                      wanted - c, min(PANEL, K - k), add);
     }
 }
 
