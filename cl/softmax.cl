@@ -1,6 +1,7 @@
 /* softmax.cl: over rows of `classes` neighbours, y = exp(x - max) / sum(exp(x - max)); dx = y (dy - sum(dy y)).
  * x, y, dy, dx: [rows, classes]. One work-item a row; 16 neighbours at a time, the lanes are summed in a fixed order.
  * y may be x; dx may be dy. */
+#include "cambium.clh"
 #include "softmax.clh"
 
 __kernel void softmax_forward(__global float *y, __global const float *x, long rows, long classes)
@@ -21,6 +22,7 @@ __kernel void softmax_forward(__global float *y, __global const float *x, long r
         total += e;
     }
     float sum = softmax_sum16(total);
+    CB_IN_ORDER
     for (; k < classes; k++) {
         const float e = exp(x[k] - largest);
         y[k] = e;
@@ -53,6 +55,7 @@ __kernel void softmax_dx(__global float *dx, __global const float *dy, __global 
         total += vload16(0, dy + k) * vload16(0, y + k);
     }
     float dot_gy = softmax_sum16(total);
+    CB_IN_ORDER
     for (; k < classes; k++) {
         dot_gy += dy[k] * y[k];
     }

@@ -1,36 +1,11 @@
 /* softmax: y = exp(x - max) / sum(exp(x - max)) over the last axis. Subtracting the largest value changes nothing but
  * keeps exp finite. With g = dy the gradient is dx = y (g - sum(g y)). One work-item takes one row, in a fixed order: a
  * sample's result does not depend on its batch. */
-#include <cambium/layer.h>
-
-static enum cb_status softmax_infer(struct cb_instance *in)
-{
-    const struct cb_tensor *x = in->x[0];
-    return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
-}
-
-static enum cb_status run_forward(struct cb_instance *in)
-{
-    const struct cb_tensor *x = in->x[0];
-    const int64_t classes = x->dims[x->rank - 1], rows = cb_tensor_count(x) / classes;
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(x), CB_A_I64(rows),
-                     CB_A_I64(classes));
-}
-
-static enum cb_status run_dx(struct cb_instance *in)
-{
-    const struct cb_tensor *y = in->y[0];
-    const int64_t classes = y->dims[y->rank - 1], rows = cb_tensor_count(y) / classes;
-    if (in->dx[0] == NULL) {
-        return CB_OK;
-    }
-    return CB_LAUNCH(in, 0, CB_GRID((uint64_t)rows), CB_A_TENSOR(in->dx[0]), CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(y),
-                     CB_A_I64(rows), CB_A_I64(classes), CB_A_I32(in->dx_accumulate & 1u));
-}
+#include "softmax.h"
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "softmax_forward"},
-    {CB_PASS_BACKWARD, 0, "plain", .run = run_dx, .kernels = "softmax_dx"},
+    {CB_PASS_FORWARD, 0, "plain", .run = softmax_run_forward, .kernels = "softmax_forward"},
+    {CB_PASS_BACKWARD, 0, "plain", .run = softmax_run_dx, .kernels = "softmax_dx"},
 };
 
 CB_PLUGIN({
