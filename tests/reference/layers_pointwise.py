@@ -210,12 +210,28 @@ def two_inputs(layer, fn, second=None, step=0.0, gradient_check=True):
     return f
 
 
+# pairs at which one of the two inputs makes the other's gradient, or the result, infinite or NaN
+PAIRS = [(1.0, 0.0), (-1.0, 0.0), (1.0, -0.0), (0.0, 0.0), (math.inf, 2.0), (2.0, math.inf), (-math.inf, math.inf),
+         (math.inf, 0.0), (math.nan, 1.0), (1.0, math.nan), (1e-30, 1e-30), (1e30, 1e30), (1e-40, 1.0), (0.0, -3.0),
+         (1e20, 1e-10), (-2.5, 0.5)]
+
+
+def pairs(f, fn):
+    a, b = zip(*PAIRS)
+    f.case("edges", [Lit(list(a), [1, len(a)], False), Lit(list(b), [1, len(b)], False)], lambda x, p, s: [fn(*x)],
+           checks={"gradient_check": False, "each": True})
+
+
 def multiply():
-    two_inputs("multiply", lambda a, b: a * b).write()
+    f = two_inputs("multiply", lambda a, b: a * b)
+    pairs(f, lambda a, b: a * b)
+    f.write()
 
 
 def subtract():
-    two_inputs("subtract", lambda a, b: a - b).write()
+    f = two_inputs("subtract", lambda a, b: a - b)
+    pairs(f, lambda a, b: a - b)
+    f.write()
 
 
 def divide():
@@ -223,6 +239,7 @@ def divide():
     f.case("small and large denominators",
            [Gen(1, 6, seed=20), Lit([1e-6, -1e-6, 1e6, -1e6, 1.0, -1.0], [1, 6], False)],
            lambda x, p, s: [x[0] / x[1]], checks={"gradient_check": False})
+    pairs(f, lambda a, b: a / b)
     f.write()
 
 
@@ -234,6 +251,8 @@ def least_or_largest(layer, fn):
     f.case("edges", [Lit([math.inf, -math.inf, 1.0, 3e38, 0.0, 1e-30], [1, 6], False),
                      Lit([1.0, 1.0, math.inf, -3e38, -0.0, -1e-30], [1, 6], False)],
            lambda x, p, s: [fn(*x)], checks={"gradient_check": False})
+    f.case("NaN", [Lit([math.nan, 1.0, math.nan], [1, 3], False), Lit([1.0, math.nan, math.nan], [1, 3], False)],
+           lambda x, p, s: [fn(*x)], checks={"gradient_check": False}, gradients=False)
     f.write()
 
 
