@@ -1,14 +1,15 @@
 /* network_read.c: network descriptions in YAML: `input:`, `blocks:`, `layers:` with `repeat:`, and heads.
  *
  * A list of layers is read from top to bottom. Each item is a word or a map with one word of a layer (or of a block) and
- * keys beside it: name, inputs, frozen, lr_scale, share, repeat, start, first. A block's layers are added with the block's name
- * in front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. The
+ * keys beside it: name, inputs, frozen, lr_scale, share, repeat, start, first. A block's layers are added with its name in
+ * front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. The
  * block's own name stands for the output of its last layer. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/options.h"
+#include "graph/arguments.h"
 #include "graph/library.h"
 #include "graph/network.h"
 #include "graph/schema.h"
@@ -37,72 +38,6 @@ static bool is_sibling(const char *key)
         }
     }
     return false;
-}
-
-/* ---- `$name`: the parameters of a block ------------------------------------------------------------------------- */
-
-/* The argument that `$name` at `at` stands for. */
-static enum cb_status find_argument(const struct scope *scope, const char *name, const struct cb_place *at,
-                                    const struct cb_value **out, struct cb_diag *diag)
-{
-    *out = cb_map_get(scope->arguments, name);
-    if (*out != NULL) {
-        return CB_OK;
-    }
-    const char *keys[64];
-    size_t count = 0;
-    for (size_t i = 0; scope->arguments != NULL && i < scope->arguments->as.map.count && i < 64; i++) {
-        keys[count++] = scope->arguments->as.map.entries[i].key;
-    }
-    const char *nearest = cb_nearest_of(name, keys, count);
-    return cb_fail(diag, CB_INVALID, at, "the block has no parameter `%s`%s%s%s", name,
-                   nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
-                   nearest != NULL ? "`?" : "");
-}
-
-/* `- $activation: {...}`: a layer's word may be an argument as well. */
-static enum cb_status substitute_key(const struct scope *scope, struct cb_entry *entry, struct cb_diag *diag)
-{
-    const struct cb_value *argument;
-    if (entry->key[0] != '$') {
-        return CB_OK;
-    }
-    CB_TRY(find_argument(scope, entry->key + 1, &entry->at, &argument, diag));
-    if (argument->kind != CB_KIND_TEXT) {
-        return cb_fail(diag, CB_INVALID, &entry->at, "`%s` stands for a layer here and must be its word, not %s", entry->key,
-                       cb_kind_name(argument->kind));
-    }
-    entry->key = argument->text;
-    return CB_OK;
-}
-
-static enum cb_status substitute(struct cb_network *net, const struct scope *scope, struct cb_value *value,
-                                 struct cb_diag *diag)
-{
-    if (value == NULL) {
-        return CB_OK;
-    }
-    if (value->kind == CB_KIND_LIST) {
-        for (size_t i = 0; i < value->as.list.count; i++) {
-            CB_TRY(substitute(net, scope, value->as.list.items[i], diag));
-        }
-    } else if (value->kind == CB_KIND_MAP) {
-        for (size_t i = 0; i < value->as.map.count; i++) {
-            CB_TRY(substitute_key(scope, &value->as.map.entries[i], diag));
-            CB_TRY(substitute(net, scope, value->as.map.entries[i].value, diag));
-        }
-    } else if (value->kind == CB_KIND_TEXT && value->text[0] == '$') {
-        const struct cb_value *argument;
-        CB_TRY(find_argument(scope, value->text + 1, &value->at, &argument, diag));
-        struct cb_place at = value->at;
-        struct cb_value *copy = cb_value_clone(net->arena, argument);
-        if (copy == NULL) {
-            return cb_fail(diag, CB_MEMORY, &at, "out of memory");
-        }
-        *value = *copy;
-        value->at = at;
-    }
-    return CB_OK;
 }
 
 /* ---- names of inputs --------------------------------------------------------------------------------------------- */
@@ -291,54 +226,6 @@ static enum cb_status read_item(const struct cb_value *value, struct item *out, 
 static enum cb_status read_list(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
                                 uint32_t *out_wire, struct cb_diag *diag);
 
-/* The arguments of one use of a block: its defaults, then what was given; and for the first repetition `first`. */
-static enum cb_status bind_arguments(struct cb_network *net, const struct cb_value *parameters, const char *word,
-                                     const struct cb_value *given, const struct cb_value *first,
-                                     const struct cb_place *at, struct cb_value **out, struct cb_diag *diag)
-{
-    struct cb_value *arguments =
-        parameters != NULL && parameters->kind == CB_KIND_MAP ? cb_value_clone(net->arena, parameters)
-                                                              : cb_value_map(net->arena, at);
-    if (arguments == NULL) {
-        return cb_fail(diag, CB_MEMORY, at, "out of memory");
-    }
-    const struct cb_value *sources[2] = {given, first};
-    for (int s = 0; s < 2; s++) {
-        const struct cb_value *map = sources[s];
-        if (map == NULL || map->kind == CB_KIND_NULL) {
-            continue;
-        }
-        if (map->kind != CB_KIND_MAP) {
-            return cb_fail(diag, CB_INVALID, &map->at, "the parameters of block `%s` must be a map", word);
-        }
-        for (size_t i = 0; i < map->as.map.count; i++) {
-            const struct cb_entry *entry = &map->as.map.entries[i];
-            if (cb_map_entry(arguments, entry->key) == NULL) {
-                const char *keys[64];
-                size_t count = 0;
-                for (size_t k = 0; k < arguments->as.map.count && k < 64; k++) {
-                    keys[count++] = arguments->as.map.entries[k].key;
-                }
-                const char *nearest = cb_nearest_of(entry->key, keys, count);
-                return cb_fail(diag, CB_INVALID, &entry->at, "block `%s` has no parameter `%s`%s%s%s", word, entry->key,
-                               nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
-                               nearest != NULL ? "`?" : "");
-            }
-            if (!cb_map_set(net->arena, arguments, entry->key, entry->value)) {
-                return cb_fail(diag, CB_MEMORY, at, "out of memory");
-            }
-        }
-    }
-    for (size_t i = 0; i < arguments->as.map.count; i++) {
-        if (arguments->as.map.entries[i].value->kind == CB_KIND_NULL) {
-            return cb_fail(diag, CB_INVALID, at, "block `%s` needs its parameter `%s`", word,
-                           arguments->as.map.entries[i].key);
-        }
-    }
-    *out = arguments;
-    return CB_OK;
-}
-
 static enum cb_status read_block(struct cb_network *net, const struct scope *scope, const struct cb_value *block,
                                  const struct item *item, const struct cb_value *first, const char *name, uint32_t input,
                                  uint32_t *out_wire, struct cb_diag *diag)
@@ -355,8 +242,8 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
         return cb_fail(diag, CB_INVALID, &block->at, "block `%s` needs a list `layers`", item->word);
     }
     struct cb_value *arguments = NULL;
-    CB_TRY(bind_arguments(net, cb_map_get(block, "parameters"), item->word, item->options, first, &item->at, &arguments,
-                          diag));
+    CB_TRY(cb__arguments_bind(net->arena, cb_map_get(block, "parameters"), item->word, item->options, first, &item->at,
+                              &arguments, diag));
     struct scope inner = *scope;
     inner.outer = scope;
     inner.blocks = item->is_from_library ? NULL : scope->blocks;
@@ -464,7 +351,7 @@ static enum cb_status add_item(struct cb_network *net, const struct scope *scope
     if (value == NULL) {
         return cb_fail(diag, CB_MEMORY, &list->at, "out of memory");
     }
-    CB_TRY(substitute(net, scope, value, diag));
+    CB_TRY(cb__arguments_substitute(net->arena, scope->arguments, value, diag));
     struct item item;
     CB_TRY(read_item(value, &item, diag));
     const struct cb_value *block;
@@ -622,63 +509,4 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
         net->backbone_output = found;
     }
     return CB_OK;
-}
-
-/* ---- back to YAML --------------------------------------------------------------------------------------------------- */
-
-static bool write_share(const struct cb_network *net, struct cb_arena *arena, const struct cb_node *node,
-                        struct cb_value *item)
-{
-    struct cb_value *share = cb_value_map(arena, NULL);
-    for (uint32_t k = 0; share != NULL && k < node->param_count; k++) {
-        const struct cb_param *param = &net->params[node->params[k]];
-        if (&net->nodes[param->node] != node &&
-            !cb_map_set(arena, share, param->decl.name, cb_value_text(arena, param->name, NULL))) {
-            return false;
-        }
-    }
-    return share != NULL && (share->as.map.count == 0 || cb_map_set(arena, item, "share", share));
-}
-
-struct cb_value *cb_network_to_value(const struct cb_network *net, struct cb_arena *arena)
-{
-    struct cb_value *file = cb_value_map(arena, NULL), *layers = cb_value_list(arena, NULL);
-    struct cb_value *inputs = cb_value_map(arena, NULL);
-    bool ok = file != NULL && layers != NULL && inputs != NULL &&
-              cb_map_set(arena, file, "name", cb_value_text(arena, net->name, NULL));
-    for (uint32_t i = 0; ok && i < net->input_count; i++) {
-        const struct cb_wire *wire = &net->wires[net->inputs[i]];
-        if (wire->contract != NULL) {
-            ok = cb_map_set(arena, inputs, wire->name, cb_contract_to_value(arena, wire->contract));
-        }
-    }
-    for (uint32_t i = 0; ok && i < net->node_count; i++) {
-        const struct cb_node *node = &net->nodes[i];
-        const struct cb_layer *layer = &node->type->layer;
-        if ((layer->flags & CB_LAYER_LOSS) != 0) {
-            continue;
-        }
-        struct cb_value *item = cb_value_map(arena, NULL), *list = cb_value_list(arena, NULL);
-        struct cb_value *options =
-            cb_options_to_value(arena, &layer->options, layer->defaults, node->options, false);
-        ok = item != NULL && list != NULL && options != NULL && cb_map_set(arena, item, layer->name, options) &&
-             cb_map_set(arena, item, "name", cb_value_text(arena, node->name, NULL));
-        for (uint32_t k = 0; ok && k < node->x_count; k++) {
-            ok = cb_list_append(arena, list, cb_value_text(arena, net->wires[node->x[k]].name, NULL));
-        }
-        ok = ok && cb_map_set(arena, item, "inputs", list);
-        ok = ok && write_share(net, arena, node, item);
-        if (ok && node->frozen_in_yaml) {
-            ok = cb_map_set(arena, item, "frozen", cb_value_bool(arena, true, NULL));
-        }
-        if (ok && node->lr_scale != 1.0) {
-            ok = cb_map_set(arena, item, "lr_scale", cb_value_real(arena, node->lr_scale, NULL));
-        }
-        ok = ok && cb_list_append(arena, layers, item);
-    }
-    ok = ok && cb_map_set(arena, file, "inputs", inputs) && cb_map_set(arena, file, "layers", layers);
-    if (ok && net->backbone_output != CB_NONE) {
-        ok = cb_map_set(arena, file, "output", cb_value_text(arena, net->wires[net->backbone_output].name, NULL));
-    }
-    return ok ? file : NULL;
 }
