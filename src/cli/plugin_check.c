@@ -15,6 +15,7 @@
 #include "check/check.h"
 #include "cli/plugin.h"
 #include "cli/plugin_check.h"
+#include "graph/library.h"
 
 #define REMARKS 16
 #define PATIENCE_SECONDS 300 /* for one kernel to compile or run */
@@ -212,6 +213,26 @@ static enum cb_status list_folder(struct cb_cli *cli, const char *folder, struct
                           : cb_fail(cli->diag, CB_NOT_FOUND, NULL, "the folder `%s` has no built plugin (NAME.so)", folder);
 }
 
+/* A block has no plugin: its layers have. */
+static enum cb_status refuse_block(struct cb_cli *cli, const char *word)
+{
+    const struct cb_library_block *block = NULL;
+    struct cb_registry *registry = cb_registry_create(cb_layer_check_host);
+    const char **words = NULL;
+    size_t count = 0;
+    bool is_layer = registry == NULL || cb_registry_words(registry, cli->arena, &words, &count, NULL) != CB_OK;
+    for (size_t i = 0; i < count; i++) {
+        is_layer = is_layer || strcmp(words[i], word) == 0;
+    }
+    cb_registry_destroy(registry);
+    CB_TRY(is_layer ? CB_OK : cb_library_find(cli->arena, word, NULL, &block, cli->diag));
+    if (block == NULL) {
+        return CB_OK;
+    }
+    return cb_fail(cli->diag, CB_INVALID, NULL, "`%s` is a block of layers (%s), not a plugin: check the plugins of its "
+                   "layers, and with `cambium check` a network that names it", word, block->path);
+}
+
 static enum cb_status find_targets(struct cb_cli *cli, const char *what, struct cb_checked **out, size_t *out_count)
 {
     const bool is_path = strchr(what, '/') != NULL || cb_ends_with(what, ".so") || strcmp(what, ".") == 0 ||
@@ -225,6 +246,7 @@ static enum cb_status find_targets(struct cb_cli *cli, const char *what, struct 
     if (is_path && !cb_ends_with(what, ".so")) {
         return cb_fail(cli->diag, CB_INVALID, NULL, "`%s` is no built plugin: name its .so, its folder, or its word", what);
     }
+    CB_TRY(is_path ? CB_OK : refuse_block(cli, what));
     struct cb_checked *target = CB_NEW(cli->arena, struct cb_checked);
     if (target == NULL) {
         return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
