@@ -122,8 +122,10 @@ static void add_words_of(struct words *w, struct cb_arena *arena, const char *va
 
 static enum cb_status compile(struct building *b, const char *header, const char *object)
 {
-    static const char *const fixed[] = {"-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-shared",
-                                        "-fPIC", "-fvisibility=hidden", "-ffp-contract=off"};
+    static const char *const fixed[] = {
+        "-std=c11", "-O2", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-shared", "-fPIC",
+        "-fvisibility=hidden", "-ffp-contract=off",
+        "-Werror=implicit-function-declaration" /* else it would only be refused when it is loaded */};
     struct cb_arena *arena = b->cli->arena;
     struct cb_diag *diag = b->cli->diag;
     const char *include = cb_resource_path(arena, "include");
