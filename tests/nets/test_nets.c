@@ -213,12 +213,13 @@ static void freeze(struct subject *s, const char *what, enum cb_batchnorm_mode b
     must(cb_network_freeze(s->net, cb_value_text(world.arena, what, NULL), batchnorm, world.diag));
 }
 
+/* For training with room for one row more than will come, as in the last batch of an epoch. */
 static struct cb_plan *make_plan(struct subject *s, struct cb_store *store, bool training)
 {
     struct cb_plan *plan;
     uint32_t outputs[] = {s->net->backbone_output, s->losses};
-    struct cb_plan_request request = {
-        .training = training, .gradients = training, .batch = s->batch, .outputs = outputs, .output_count = 2};
+    struct cb_plan_request request = {.training = training, .gradients = training, .batch = s->batch + training,
+                                      .outputs = outputs, .output_count = 2};
     must(cb_plan_create(store, &request, &plan, world.diag));
     for (uint32_t i = 0; i < s->input_count; i++) {
         const struct cb_tensor *x = cb_plan_tensor(plan, s->net->inputs[i]);
