@@ -208,6 +208,10 @@ static void choose_strategy(struct cb_task *task, int32_t said, struct cb_diag *
     bool frozen = !scratch && frozen_is_backbone(task->frozen) && !task->keep_head;
     task->strategy = scratch ? CB_STRATEGY_SCRATCH : frozen ? CB_STRATEGY_FROZEN : CB_STRATEGY_FINETUNE;
     if (said == 0 || task->train == NULL) {
+        if (scratch && task->frozen != NULL && frozen_is_backbone(task->frozen) && !task->keep_head) {
+            (void)cb_fail(diag, CB_INVALID, &task->frozen->at, "`frozen: backbone` contradicts `weights: none`, which trains "
+                          "from scratch: to freeze layers as they are at random, list them");
+        }
         return;
     }
     const struct cb_value *at = cb_map_get(task->train, "strategy");
