@@ -35,25 +35,13 @@ static enum cb_status my_pool_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, 2, y_dims);
 }
 
-/* prepare: once for each plan, may be slow. Kernels get numbers in the order in which they are asked for. */
-static enum cb_status prepare_forward(struct cb_instance *in)
-{
-    return in->host->kernel(in->core, NULL, "my_pool_forward", NULL);
-}
-
-/* run: for every batch; only enqueues. N may differ from call to call, so sizes are taken from the tensors. */
+/* For every batch; only enqueues. N may differ from call to call, so sizes are taken from the tensors. */
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in->x[0]);
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.c, (uint64_t)s.n), CB_A_TENSOR(in->y[0]),
                      CB_A_TENSOR(in->saved[0]), /* NULL where no gradient will be asked for */
                      CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), CB_A_I64(s.n), CB_A_I64(s.p), CB_A_I64(s.c));
-}
-
-static enum cb_status prepare_backward(struct cb_instance *in)
-{
-    CB_TRY(in->host->kernel(in->core, NULL, "my_pool_dx", NULL));
-    return in->host->kernel(in->core, NULL, "my_pool_dw", NULL);
 }
 
 /* A gradient that is NULL is not wanted; one whose bit is set in `accumulate` is added to what is there. */
@@ -72,20 +60,18 @@ static enum cb_status run_backward(struct cb_instance *in)
     return CB_OK;
 }
 
-/* More than one variant of a pass: the fast ones first, with what they need; the last one runs everywhere. */
+/* Ways to compute each pass: fast ones first, with what they need; the last one runs everywhere. The kernels are compiled
+ * beforehand, and are numbers 0, 1, ... of CB_LAUNCH. Scratch memory is asked for in a function of its own, .prepare. */
 static const struct cb_variant variants[] = {
-    {.pass = CB_PASS_FORWARD, .name = "plain", .prepare = prepare_forward, .run = run_forward},
-    {.pass = CB_PASS_BACKWARD, .name = "plain", .prepare = prepare_backward, .run = run_backward},
+    {.pass = CB_PASS_FORWARD, .name = "plain", .run = run_forward, .kernels = "my_pool_forward"},
+    {.pass = CB_PASS_BACKWARD, .name = "plain", .run = run_backward, .kernels = "my_pool_dx my_pool_dw"},
 };
 
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "my_pool",
     .summary = "the mean over all positions, times a trained weight per channel",
     .formula = "y[n,c] = w[c] mean_p x[n,p,c]",
     .example = "- my_pool",
-    .min_inputs = 1,
-    .max_inputs = 1,
     .dx_needs = CB_NEEDS_PARAMS, /* what backward reads besides dy: for dx ... */
     .dw_needs = CB_NEEDS_SAVED,  /* ... and for dw; all else may be gone by then */
     .variants = CB_ARRAY(variants),

@@ -17,21 +17,11 @@ static const struct cb_option options[] = {
 
 /* CB_NEEDS_X: the derivative swoosh_df is given x. CB_NEEDS_Y would give it y: cheaper, x need not be kept, and in
  * training too the layer is fused; for a function whose derivative can be told from its result. */
-static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
-
 CB_PLUGIN({
-    .struct_size = sizeof(struct cb_layer),
     .name = "swoosh",
     .summary = "a soft step times x",
     .formula = "y = x / (1 + exp(-beta x))",
     .example = "- swoosh: {beta: 1.5}",
-    .options = CB_ARRAY(options),
-    .defaults = &defaults,
-    .options_size = sizeof(struct options),
-    .min_inputs = 1,
-    .max_inputs = 1,
-    .dx_needs = CB_NEEDS_X, /* the same as above */
-    .inplace = CB_BIT(0),
-    .inplace_grad = CB_BIT(0),
-    .pointwise = &pointwise,
+    CB_OPTIONS(options, defaults),
+    .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

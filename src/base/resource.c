@@ -28,6 +28,9 @@
 #ifndef CB_INSTALL_INCLUDE
 #define CB_INSTALL_INCLUDE ""
 #endif
+#ifndef CB_INSTALL_DOCS
+#define CB_INSTALL_DOCS ""
+#endif
 #ifndef CB_INSTALL_PROGRAMS
 #define CB_INSTALL_PROGRAMS ""
 #endif
@@ -102,6 +105,7 @@ static const struct elsewhere {
 } elsewheres[] = {
     {"plugins", "/plugins", CB_INSTALL_PLUGINS},
     {"include", NULL, CB_INSTALL_INCLUDE},
+    {"docs", NULL, CB_INSTALL_DOCS},
     {"bin", "", CB_INSTALL_PROGRAMS},
 };
 

@@ -17,6 +17,7 @@ static const struct subcommand {
 
 static const struct cb_flag flags[] = {
     {"--pointwise", NULL, "new: a function of each element, which is fused into the layer above"},
+    {"--loss", NULL, "new: a loss, which compares scores with targets"},
     {"--install", NULL, "build: into your plugin folder, where every task finds it"},
     {"--races", NULL, "check: under the simulator oclgrind, for races and accesses outside a buffer"},
     {NULL, NULL, NULL},
@@ -58,10 +59,12 @@ const struct cb_command cb_command_plugin = {
     .summary = "a layer of your own: writes it, builds it, checks it",
     .help = "  cambium plugin new swoosh --pointwise   writes swoosh.c and swoosh.cl: a function of each element\n"
             "  cambium plugin new my_pool              likewise: a layer with kernels, a param and a reduction\n"
+            "  cambium plugin new my_loss --loss       likewise: a loss\n"
             "  cambium plugin build                    compiles the layers of this folder, kernels and all\n"
             "  cambium plugin build swoosh.c --install and puts swoosh.so into your plugin folder\n"
             "  cambium plugin check swoosh             gradients, variants, memory: which property it lacks, where, how far off\n"
-            "\nThe C compiler is `cc`, or what CC names; CFLAGS are added. docs/plugin-abi.md has all of it.\n",
+            "\nThe C compiler is `cc`, or what CC names; CFLAGS are added. docs/plugin-abi.md, installed in\n"
+            "share/doc/cambium, has all of it.\n",
     .flags = flags,
     .run = run,
 };

@@ -1,5 +1,5 @@
-/* plugin_new.c: `cambium plugin new NAME [--pointwise]`: a working layer to change, from the examples that are installed:
- * examples/plugin/swoosh.* and my_pool.*, in which the layer's word is replaced. */
+/* plugin_new.c: `cambium plugin new NAME [--pointwise|--loss]`: a working layer to change, from the examples that are
+ * installed: examples/plugin/my_pool.*, swoosh.* and my_loss.*, in which the layer's word is replaced. */
 #include <string.h>
 #include <unistd.h>
 
@@ -8,6 +8,17 @@
 #include "graph/network.h"
 
 #define MAX_BYTES (1u << 20)
+
+/* An example: its word, what it computes, and what stands behind the word in YAML. */
+struct model {
+    const char *flag, *word, *what, *options;
+};
+
+static const struct model models[] = {
+    {NULL, "my_pool", "a mean over positions with a trained weight", ""},
+    {"--pointwise", "swoosh", "y = x / (1 + exp(-beta x))", ": {beta: 1.5}"},
+    {"--loss", "my_loss", "log cosh of the errors", ""},
+};
 
 static bool is_word(const char *name)
 {
@@ -56,7 +67,7 @@ static enum cb_status write_one(struct cb_cli *cli, const char *model, const cha
     return status;
 }
 
-static void say(struct cb_cli *cli, const char *name, bool pointwise)
+static void say(struct cb_cli *cli, const char *name, const struct model *model)
 {
     if (cli->json) {
         struct cb_value *map = cb_value_map(cli->arena, NULL), *files = cb_value_list(cli->arena, NULL);
@@ -69,20 +80,38 @@ static void say(struct cb_cli *cli, const char *name, bool pointwise)
     }
     printf("wrote %s.c and %s.cl: %s; make them yours\n"
            "next: cambium plugin build %s.c --install   compiles them; from then on every task knows the word\n"
-           "      cambium plugin check %s               tests gradients, shapes, variants\n"
-           "in a network or a head:\n"
-           "  layers:                 head:\n"
-           "    - %-20s  - %s\n",
-           name, name, pointwise ? "y = x / (1 + exp(-beta x))" : "a mean over positions with a trained weight", name, name,
-           name, pointwise ? cb_arena_printf(cli->arena, "%s: {beta: 1.5}", name) : name);
+           "      cambium plugin check %s               tests gradients, shapes, variants\n",
+           name, name, model->what, name, name);
+    if (strcmp(model->word, "my_loss") == 0) {
+        printf("in a task:  train: {loss: %s}\n", name);
+    } else {
+        printf("in a network or a head:  - %s%s\n", name, model->options);
+    }
+    const char *page = cb_resource_path(cli->arena, "docs/plugin-abi.md");
+    if (page != NULL) {
+        printf("all of it is explained in %s\n", page);
+    }
+}
+
+static const struct model *asked_for(struct cb_cli *cli)
+{
+    const struct model *found = NULL;
+    for (size_t i = 1; i < sizeof(models) / sizeof(models[0]); i++) {
+        if (cb_cli_has(cli, models[i].flag)) {
+            found = found == NULL ? &models[i] : &models[0];
+        }
+    }
+    return found == NULL ? &models[0] : found == &models[0] ? NULL : found;
 }
 
 int cb_cli_plugin_new(struct cb_cli *cli)
 {
-    const bool pointwise = cb_cli_has(cli, "--pointwise");
-    const char *model = pointwise ? "swoosh" : "my_pool";
+    const struct model *model = asked_for(cli);
     if (cli->argument_count != 2) {
         return cb_cli_misuse(cli, "the name of one layer is needed");
+    }
+    if (model == NULL) {
+        return cb_cli_misuse(cli, "a loss is not pointwise: either --loss or --pointwise");
     }
     const char *name = cli->arguments[1];
     if (!is_word(name)) {
@@ -96,13 +125,13 @@ int cb_cli_plugin_new(struct cb_cli *cli)
         }
     }
     if (status == CB_OK) {
-        status = write_one(cli, model, name, ".c");
+        status = write_one(cli, model->word, name, ".c");
     }
     if (status == CB_OK) {
-        status = write_one(cli, model, name, ".cl");
+        status = write_one(cli, model->word, name, ".cl");
     }
     if (status == CB_OK) {
-        say(cli, name, pointwise);
+        say(cli, name, model);
     }
     return cb_cli_finish(cli, status);
 }
