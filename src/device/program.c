@@ -100,6 +100,27 @@ static void store_binary(struct cb_arena *arena, cl_program program, const char 
 
 /* ---- building ---- */
 
+/* How long the path is of the kernel file that the log's first mistake is in, and where it begins: drivers write
+ * "PATH:LINE:COLUMN: error: ..." or "error: PATH:LINE:COLUMN: ...". 0: it says no such thing. */
+static size_t mistaken_file(const char *log, const char **out_path)
+{
+    for (const char *line = log; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL) {
+        const size_t length = strcspn(line, "\n");
+        const char *error = memmem(line, length, "error: ", 7);
+        const char *path = error == line ? line + 7 : line;
+        const char *end = memmem(path, length - (size_t)(path - line), ".cl", 3);
+        if (error == NULL || end == NULL) {
+            continue;
+        }
+        end += end[3] == 'h' ? 4 : 3;
+        if (end[0] == ':' && end[1] >= '0' && end[1] <= '9') {
+            *out_path = path;
+            return (size_t)(end - path);
+        }
+    }
+    return 0;
+}
+
 static enum cb_status fail_build(struct cb_device *device, cl_program program, cl_int code, const char *path,
                                  struct cb_diag *diag)
 {
@@ -109,7 +130,12 @@ static enum cb_status fail_build(struct cb_device *device, cl_program program, c
     if (length > 1 && (log = calloc(length + 1, 1))) {
         clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, length, log, NULL);
     }
-    enum cb_status status = cb_fail(diag, CB_DEVICE, NULL, "`%s` does not build for device `%s`: %s (%d)", path,
+    const char *file = path; /* the mistake may be in what it includes, or in what was fused into it */
+    const size_t count = log ? mistaken_file(log, &file) : 0;
+    const bool is_other = count > 0 && (strlen(path) != count || strncmp(path, file, count) != 0);
+    enum cb_status status = cb_fail(diag, CB_DEVICE, NULL, "`%.*s`%s%s%s does not build for device `%s`: %s (%d)",
+                                    is_other ? (int)count : (int)strlen(path), is_other ? file : path,
+                                    is_other ? ", which goes into `" : "", is_other ? path : "", is_other ? "`," : "",
                                     device->info.name, cb__cl_name(code), (int)code);
     if (log && log[0]) {
         cb_diag_attach(diag, log);
