@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -164,6 +166,25 @@ int64_t cb_file_bytes(const char *path)
     return stat(path, &info) == 0 && S_ISREG(info.st_mode) ? (int64_t)info.st_size : -1;
 }
 
+/* Many systems give each user a group of his own, of the same name, and let it write by default (umask 002). */
+static bool is_group_of_one(gid_t gid)
+{
+    char user_text[4096], group_text[4096];
+    struct passwd user, *found_user = NULL;
+    struct group group, *found = NULL;
+    if (getpwuid_r(geteuid(), &user, user_text, sizeof(user_text), &found_user) != 0 || found_user == NULL ||
+        user.pw_gid != gid || getgrgid_r(gid, &group, group_text, sizeof(group_text), &found) != 0 || found == NULL ||
+        strcmp(group.gr_name, user.pw_name) != 0) {
+        return false;
+    }
+    for (char **member = group.gr_mem; *member != NULL; member++) {
+        if (strcmp(*member, user.pw_name) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool cb_path_is_unsafe(const char *path)
 {
     struct stat info;
@@ -171,7 +192,8 @@ bool cb_path_is_unsafe(const char *path)
         return true;
     }
     bool has_strange_owner = info.st_uid != 0 && info.st_uid != geteuid();
-    return has_strange_owner || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+    bool has_group = (info.st_mode & S_IWGRP) != 0 && !is_group_of_one(info.st_gid);
+    return has_strange_owner || has_group || (info.st_mode & S_IWOTH) != 0;
 }
 
 enum cb_status cb_lock_take(struct cb_lock *lock, const char *path, struct cb_diag *diag)

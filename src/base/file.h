@@ -35,7 +35,7 @@ bool cb_path_is_folder(const char *path);
 int64_t cb_file_bytes(const char *path); /* -1 when there is no such regular file */
 enum cb_status cb_make_folders(const char *path, struct cb_diag *diag); /* mkdir -p */
 enum cb_status cb_remove_tree(const char *path, struct cb_diag *diag);  /* never follows links; a missing path is ok */
-/* True when the group or others may write to it, or its owner is neither root nor this user. */
+/* True when others may write to it, or a group with more members than this user; or it belongs to a third user. */
 bool cb_path_is_unsafe(const char *path);
 
 /* Paths (results in the arena). An absolute or ~/ `path` stays, else it is joined to `folder`. */

@@ -197,10 +197,14 @@ static enum cb_status open_plugin(struct cb_registry *r, const char *path, const
 
 static enum cb_status load(struct cb_registry *r, const char *path, const struct cb_place *at, struct cb_diag *diag)
 {
-    char *folder = cb_path_folder(r->arena, path);
-    if (folder == NULL || cb_path_is_unsafe(folder) || cb_path_is_unsafe(path)) {
-        return cb_fail(diag, CB_INVALID, at, "the plugin `%s` is not loaded: others can write to it or to its folder",
-                       path);
+    char real[PATH_MAX]; /* whoever can replace what a link leads to need not write to the link */
+    const bool is_real = realpath(path, real) != NULL;
+    const char *const touched[] = {cb_path_folder(r->arena, path), path, is_real ? cb_path_folder(r->arena, real) : NULL};
+    for (size_t i = 0; i < sizeof(touched) / sizeof(touched[0]); i++) {
+        if (touched[i] == NULL || cb_path_is_unsafe(touched[i])) {
+            return cb_fail(diag, CB_INVALID, at, "the plugin `%s` is not loaded: others can write to `%s` (chmod go-w)", path,
+                           touched[i] != NULL ? touched[i] : path);
+        }
     }
     const char *fault = cb__object_fault(path);
     if (fault != NULL) {
