@@ -309,7 +309,8 @@ enum cb_status cb_registry_words(struct cb_registry *r, struct cb_arena *arena, 
         }
         for (size_t i = 0; i < name_count; i++) {
             char *word = cb_path_stem(arena, names[i]);
-            if (!cb_ends_with(names[i], ".so") || word == NULL || !cb__word_is_sound(word)) {
+            if (!cb_ends_with(names[i], ".so") || word == NULL || !cb__word_is_sound(word) ||
+                !cb_path_exists(cb_path_join(arena, r->folders[f], names[i]))) { /* a link that leads nowhere */
                 continue;
             }
             bool known = false;

@@ -5,7 +5,24 @@
 #include <unistd.h>
 
 enum { EXITS_AT_LOAD = 1, EXITS, CRASHES_AT_LOAD, CRASHES, WILD_LAYERS, WILD_TEXT, WILD_OPTIONS, HUGE_STRIDE, ODD_STRIDE,
-       SMALL_STRIDE, HUGE_COUNT, OUTSIDE, BAD_CHOICE, SMALL_LAYER, SMALL_PLUGIN, ENDLESS_CHOICES, ABORTS };
+       SMALL_STRIDE, HUGE_COUNT, OUTSIDE, BAD_CHOICE, SMALL_LAYER, SMALL_PLUGIN, ENDLESS_CHOICES, ABORTS, CRASHES_AT_END,
+       LONG_KERNEL, WILD_KERNELS, HANGS, NO_SIZE };
+
+static enum cb_status nothing(struct cb_instance *in)
+{
+    (void)in;
+    return CB_OK;
+}
+
+static const struct cb_variant variants[] = {{
+    .pass = CB_PASS_FORWARD,
+    .name = "plain",
+    .run = nothing,
+    .kernels = FAULT == LONG_KERNEL ? "short a_name_that_is_longer_than_any_kernel_may_have_0123456789_0123456789_0123456789_"
+                                      "0123456789_0123456789_0123456789_0123456789_0123456789_0123456789"
+               : FAULT == WILD_KERNELS ? (const char *)24
+                                       : "faulty_forward",
+}};
 
 static const struct cb_pointwise pointwise = {sizeof(pointwise), CB_NEEDS_X};
 static const int64_t defaults[2];
@@ -22,7 +39,7 @@ static const struct cb_option options[] = {{
 }};
 
 static const struct cb_layer layers[] = {{
-    .struct_size = FAULT == SMALL_LAYER ? 24 : sizeof(struct cb_layer),
+    .struct_size = FAULT == SMALL_LAYER ? 24 : FAULT == NO_SIZE ? 0 : sizeof(struct cb_layer),
     .name = "faulty",
     .summary = FAULT == WILD_TEXT ? (const char *)16 : "none",
     .options = {FAULT == WILD_OPTIONS ? (const void *)64 : options, FAULT == HUGE_COUNT ? 4000000000u : 1,
@@ -34,7 +51,9 @@ static const struct cb_layer layers[] = {{
     .options_size = sizeof(defaults),
     .min_inputs = 1,
     .max_inputs = 1,
-    .pointwise = &pointwise,
+    .pointwise = FAULT == LONG_KERNEL || FAULT == WILD_KERNELS ? NULL : &pointwise,
+    .variants = CB_ARRAY(variants),
+    .infer = nothing,
 }};
 
 static const struct cb_plugin plugin = {
@@ -56,12 +75,21 @@ __attribute__((constructor)) static void at_load(void)
     }
 }
 
-const struct cb_plugin *cb_plugin_entry(const struct cb_host *host);
+__attribute__((destructor)) static void at_end(void)
+{
+    if (FAULT == CRASHES_AT_END) {
+        *(volatile int *)8 = 1;
+    }
+}
+
 const struct cb_plugin *cb_plugin_entry(const struct cb_host *host)
 {
     (void)host;
     if (FAULT == EXITS) {
         exit(7);
+    }
+    while (FAULT == HANGS) {
+        pause();
     }
     if (FAULT == ABORTS) {
         abort();
