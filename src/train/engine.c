@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/text.h"
 #include "train/engine_internal.h"
 #include "train/feature_file.h"
@@ -278,6 +279,49 @@ enum cb_status cb__engine_rows(struct cb_engine *e, const struct cb_plan *plan, 
     return cb_buffer_read(e->device, t->buffer, 0, out, row * count * sizeof(float), diag);
 }
 
+void cb__engine_pace(const struct cb_engine *e, struct cb_pace *pace)
+{
+    cb_pace_start(pace, (uint32_t)e->batch, cb_device_get_facts(e->device)->is_cpu);
+}
+
+/* `count` rows of a batch from `first` on; `fields` has room for its fields. */
+static struct cb_batch rows_of(const struct cb_engine *e, const struct cb_batch *batch, uint32_t first, uint32_t count,
+                               void **fields)
+{
+    struct cb_batch part = *batch;
+    for (uint32_t i = 0; i < batch->field_count; i++) {
+        fields[i] = (char *)batch->fields[i] + (size_t)first * e->dataset->fields[i].bytes;
+    }
+    part.count = part.taken = count;
+    part.fields = fields;
+    part.samples += first;
+    part.labels += part.labels != NULL ? first : 0;
+    part.values += part.values != NULL ? (size_t)first * e->dataset->value_count : 0;
+    return part;
+}
+
+enum cb_status cb__engine_infer(struct cb_engine *e, const struct cb__inference *inference, const struct cb_batch *batch,
+                                float *const *out, struct cb_diag *diag)
+{
+    void **fields = calloc(batch->field_count + 1u, sizeof(*fields));
+    enum cb_status status = fields != NULL ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    for (uint32_t at = 0, n; status == CB_OK && at < batch->count; at += n) {
+        n = cb_pace_rows(inference->pace, batch->count - at);
+        const double start = cb_clock_seconds();
+        const struct cb_batch part = rows_of(e, batch, at, n, fields);
+        const struct cb_plan_run run = {.n = n, .seed = e->seed};
+        status = cb_engine_feed(e, inference->plan, &part, inference->augmented, inference->draw, 0, diag);
+        status = status == CB_OK ? cb_plan_forward(inference->plan, &run, diag) : status;
+        for (uint32_t w = 0; status == CB_OK && w < inference->wire_count; w++) {
+            float *to = out[w] + (size_t)at * (size_t)row_of(e->model->net, inference->wires[w]);
+            status = cb__engine_rows(e, inference->plan, inference->wires[w], n, to, diag);
+        }
+        cb_pace_took(inference->pace, n, cb_clock_seconds() - start);
+    }
+    free(fields);
+    return status;
+}
+
 static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *samples, uint32_t count, float *out,
                                            struct cb_diag *diag)
 {
@@ -294,9 +338,10 @@ static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *
     return CB_OK;
 }
 
-static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *plan, uint32_t wire, const uint32_t *samples,
-                                         uint32_t count, float *out, struct cb_diag *diag)
+static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *plan, struct cb_pace *pace, uint32_t wire,
+                                         const uint32_t *samples, uint32_t count, float *out, struct cb_diag *diag)
 {
+    const struct cb__inference inference = {.plan = plan, .pace = pace, .wires = &wire, .wire_count = 1};
     struct cb_loader *loader = NULL;
     struct cb_loader_options options = {.batch = (uint32_t)e->batch};
     size_t row = (size_t)row_of(e->model->net, wire), done = 0;
@@ -311,14 +356,7 @@ static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *pl
         if (status != CB_OK || batch == NULL) {
             break;
         }
-        struct cb_plan_run run = {.n = batch->count, .seed = e->seed};
-        status = cb_engine_feed(e, plan, batch, false, 0, 0, diag);
-        if (status == CB_OK) {
-            status = cb_plan_forward(plan, &run, diag);
-        }
-        if (status == CB_OK) {
-            status = cb__engine_rows(e, plan, wire, batch->count, rows, diag);
-        }
+        status = cb__engine_infer(e, &inference, batch, &rows, diag);
         for (uint32_t i = 0; status == CB_OK && i < batch->count; i++, done++) {
             while (samples[done] != batch->samples[i]) { /* what could not be read has no row */
                 memset(out + done++ * row, 0, row * sizeof(float));
@@ -345,9 +383,11 @@ enum cb_status cb_engine_scores(struct cb_engine *e, const uint32_t *samples, ui
         struct cb_plan_request request = {.outputs = &e->model->scores, .output_count = 1,
                                           .nodes = e->is_cached ? e->rest : NULL};
         CB_TRY(cb__engine_plan(e, &request, &e->scores_plan, diag));
+        cb__engine_pace(e, &e->scores_pace);
     }
     return e->is_cached ? scores_from_features(e, samples, count, out_scores, diag)
-                        : values_from_inputs(e, e->scores_plan, e->model->scores, samples, count, out_scores, diag);
+                        : values_from_inputs(e, e->scores_plan, &e->scores_pace, e->model->scores, samples, count,
+                                             out_scores, diag);
 }
 
 enum cb_status cb_engine_extract(struct cb_engine *e, uint32_t wire, const uint32_t *samples, uint32_t count, float *out,
@@ -355,10 +395,12 @@ enum cb_status cb_engine_extract(struct cb_engine *e, uint32_t wire, const uint3
 {
     struct cb_plan *plan;
     struct cb_plan_request request = {.outputs = &wire, .output_count = 1};
+    struct cb_pace pace;
     CB_TRY(cb__engine_plan(e, &request, &plan, diag));
+    cb__engine_pace(e, &pace);
     bool cached = e->is_cached;
     e->is_cached = false;
-    enum cb_status status = values_from_inputs(e, plan, wire, samples, count, out, diag);
+    enum cb_status status = values_from_inputs(e, plan, &pace, wire, samples, count, out, diag);
     e->is_cached = cached;
     cb_plan_destroy(plan);
     return status;
@@ -369,16 +411,19 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
 {
     struct cb_plan *plan = wire == e->model->scores && !e->is_cached ? e->scores_plan : NULL;
     struct cb_plan_request request = {.outputs = &wire, .output_count = 1};
+    struct cb_pace pace = e->scores_pace;
     if (plan == NULL) {
         e->batch = count < e->batch ? count : e->batch;
         CB_TRY(cb__engine_plan(e, &request, &plan, diag));
+        cb__engine_pace(e, &pace);
     }
     const struct cb_tensor *to = cb_plan_tensor(plan, e->model->input);
     uint64_t row_bytes = (uint64_t)row_of(e->model->net, e->model->input) * (is_u8 ? 1 : sizeof(float));
     size_t out_row = (size_t)row_of(e->model->net, wire);
     enum cb_status status = CB_OK;
-    for (uint32_t at = 0; status == CB_OK && at < count; at += (uint32_t)e->batch) {
-        uint32_t n = count - at < (uint32_t)e->batch ? count - at : (uint32_t)e->batch;
+    for (uint32_t at = 0, n; status == CB_OK && at < count; at += n) {
+        n = cb_pace_rows(&pace, count - at);
+        const double start = cb_clock_seconds();
         const char *from = (const char *)rows + at * row_bytes;
         struct cb_plan_run run = {.n = n, .seed = e->seed};
         status = is_u8 ? feed_pictures(e, to, from, NULL, n, false, 0, diag)
@@ -389,10 +434,14 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
         if (status == CB_OK) {
             status = cb__engine_rows(e, plan, wire, n, out + at * out_row, diag);
         }
+        cb_pace_took(&pace, n, cb_clock_seconds() - start);
     }
-    if (plan != e->scores_plan) {
+    if (plan == e->scores_plan) {
+        e->scores_pace = pace;
+    } else {
         if (wire == e->model->scores && !e->is_cached && e->scores_plan == NULL) {
             e->scores_plan = plan;
+            e->scores_pace = pace;
         } else {
             cb_plan_destroy(plan);
         }

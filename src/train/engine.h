@@ -11,6 +11,7 @@
 #include "graph/plan.h"
 #include "train/augment.h"
 #include "train/model.h"
+#include "train/pace.h"
 
 /* How the caller follows long work; every function may be NULL. */
 struct cb_epoch {
@@ -61,6 +62,7 @@ struct cb_engine {
     struct cb_feature_file *file; /* the same of earlier runs; NULL: none, or not opened yet */
     bool file_asked, file_said;
     struct cb_plan *prefix_plan, *scores_plan;
+    struct cb_pace prefix_pace, scores_pace;
     struct cb_link *link; /* made when it is first needed */
     struct cb_augmenter *plain, *augmented;
     struct cb_augment augment;

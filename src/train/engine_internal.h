@@ -11,6 +11,21 @@ enum cb_status cb__engine_plan(struct cb_engine *engine, struct cb_plan_request 
 enum cb_status cb__engine_rows(struct cb_engine *engine, const struct cb_plan *plan, uint32_t wire, uint32_t count,
                                float *out, struct cb_diag *diag);
 
+/* Starts a pace for a plan of that engine. */
+void cb__engine_pace(const struct cb_engine *engine, struct cb_pace *pace);
+/* Feeds a batch to a plan in inference form and runs it, in parts of as many rows as the pace says; the rows of wires[w] go
+ * to out[w]. `augmented`, `draw`: as cb_engine_feed. */
+struct cb__inference {
+    struct cb_plan *plan;
+    struct cb_pace *pace;
+    const uint32_t *wires;
+    uint32_t wire_count;
+    bool augmented;
+    uint64_t draw;
+};
+enum cb_status cb__engine_infer(struct cb_engine *engine, const struct cb__inference *inference,
+                                const struct cb_batch *batch, float *const *out, struct cb_diag *diag);
+
 void cb__link_destroy(struct cb_link *link); /* accepts NULL */
 
 #endif

@@ -24,26 +24,26 @@ static enum cb_status allocate_features(struct cb_engine *e, struct cb_diag *dia
 static enum cb_status cache_batch(struct cb_engine *e, const struct cb_batch *batch, uint32_t view, struct cb_diag *diag)
 {
     struct cb_features *f = &e->features;
-    bool augmented = e->augmented != NULL && view > 0;
-    struct cb_plan_run run = {.n = batch->count, .seed = e->seed};
-    CB_TRY(cb_engine_feed(e, e->prefix_plan, batch, augmented, view, 0, diag));
-    CB_TRY(cb_plan_forward(e->prefix_plan, &run, diag));
+    const struct cb__inference inference = {.plan = e->prefix_plan, .pace = &e->prefix_pace, .wires = f->wires,
+                                            .wire_count = f->wire_count, .augmented = e->augmented != NULL && view > 0,
+                                            .draw = view};
+    float *rows[8] = {NULL};
+    enum cb_status status = CB_OK;
     for (uint32_t n = 0; n < f->wire_count; n++) {
-        size_t row = (size_t)f->row[n];
-        float *rows = malloc(row * batch->count * sizeof(float));
-        if (rows == NULL) {
-            return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
-        }
-        enum cb_status status = cb__engine_rows(e, e->prefix_plan, f->wires[n], batch->count, rows, diag);
+        rows[n] = malloc((size_t)f->row[n] * batch->count * sizeof(float));
+        status = rows[n] != NULL ? status : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    status = status == CB_OK ? cb__engine_infer(e, &inference, batch, rows, diag) : status;
+    for (uint32_t n = 0; n < f->wire_count; n++) {
+        const size_t row = (size_t)f->row[n];
         for (uint32_t i = 0; status == CB_OK && i < batch->count; i++) {
-            size_t to = (size_t)view * f->samples + batch->samples[i];
-            memcpy(f->data[n] + to * row, rows + i * row, row * sizeof(float));
+            const size_t to = (size_t)view * f->samples + batch->samples[i];
+            memcpy(f->data[n] + to * row, rows[n] + i * row, row * sizeof(float));
             f->has[to] = 1;
         }
-        free(rows);
-        CB_TRY(status);
+        free(rows[n]);
     }
-    return CB_OK;
+    return status;
 }
 
 /* Where the sample's row of a wire stands. */
@@ -107,6 +107,7 @@ static enum cb_status compute_view(struct cb_engine *e, const uint32_t *samples,
         struct cb_plan_request request = {.outputs = e->features.wires, .output_count = e->features.wire_count,
                                           .nodes = e->prefix};
         CB_TRY(cb__engine_plan(e, &request, &e->prefix_plan, diag));
+        cb__engine_pace(e, &e->prefix_pace);
     }
     struct cb_loader_options options = {.batch = (uint32_t)e->batch};
     CB_TRY(cb_loader_create(e->dataset, samples, count, &options, &loader, diag));
