@@ -77,6 +77,8 @@ enum cb_status cb_value_set_path(struct cb_arena *arena, struct cb_value *root, 
 
 /* Writing. Reals are printed so that they read back to the same bits. */
 void cb_value_to_json(const struct cb_value *value, struct cb_text *out);
+/* For people and diffs: what fits on a line of 120 columns stands on one, the rest is indented by two spaces a level. */
+void cb_value_to_json_lines(const struct cb_value *value, struct cb_text *out);
 void cb_value_to_yaml(const struct cb_value *value, struct cb_text *out);
 
 /* Reading configs: all errors are collected in `diag` (up to 20); each returns false after adding one. */

@@ -1,4 +1,4 @@
-/* write.c: value trees as JSON (one line) and as YAML (block style) that the readers of this program read back. */
+/* write.c: value trees as JSON (in one line, or indented) and as YAML (block style) that the readers of this program read back. */
 #include "base/value.h"
 
 #include <math.h>
@@ -63,6 +63,47 @@ void cb_value_to_json(const struct cb_value *value, struct cb_text *out)
         cb_text_add(out, "}");
         break;
     }
+}
+
+/* True when the value was added in one line that ends before column `width`. */
+static bool add_in_one_line(const struct cb_value *value, size_t column, size_t width, struct cb_text *out)
+{
+    const size_t before = out->length;
+    cb_value_to_json(value, out);
+    if (out->failed || out->length - before + column <= width) {
+        return true;
+    }
+    out->length = before;
+    out->data[before] = '\0';
+    return false;
+}
+
+static void add_json_lines(const struct cb_value *value, unsigned levels, size_t column, size_t width, struct cb_text *out)
+{
+    const bool is_list = value->kind == CB_KIND_LIST, is_map = value->kind == CB_KIND_MAP;
+    if (add_in_one_line(value, column, is_list || is_map ? width : SIZE_MAX, out)) {
+        return;
+    }
+    const size_t count = is_list ? value->as.list.count : value->as.map.count;
+    cb_text_add(out, is_list ? "[\n" : "{\n");
+    for (size_t i = 0; i < count && !out->failed; i++) {
+        const size_t begin = out->length;
+        add_indent(out, levels + 1);
+        if (is_map) {
+            cb_text_add_json_string(out, value->as.map.entries[i].key);
+            cb_text_add(out, ": ");
+        }
+        add_json_lines(is_list ? value->as.list.items[i] : value->as.map.entries[i].value, levels + 1, out->length - begin + 1,
+                       width, out);
+        cb_text_add(out, i + 1 < count ? ",\n" : "\n");
+    }
+    add_indent(out, levels);
+    cb_text_add(out, is_list ? "]" : "}");
+}
+
+void cb_value_to_json_lines(const struct cb_value *value, struct cb_text *out)
+{
+    add_json_lines(value, 0, 0, 120, out);
 }
 
 /* ---- YAML ------------------------------------------------------------------------------------------------------ */

@@ -1,4 +1,6 @@
 /* schema.c: `cambium schema`: what editors need to complete and to underline. */
+#include <stdio.h>
+
 #include "cli/commands.h"
 #include "graph/network.h"
 #include "train/task.h"
@@ -13,7 +15,11 @@ static int run(struct cb_cli *cli)
     enum cb_status status =
         registry != NULL ? cb_schema(cli->arena, registry, &schema, cli->diag) : CB_MEMORY;
     if (status == CB_OK) {
-        cb_cli_print_json(schema);
+        struct cb_text text = {0};
+        cb_value_to_json_lines(schema, &text);
+        status = text.failed ? cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory") : CB_OK;
+        printf("%s%s", status == CB_OK ? text.data : "", status == CB_OK ? "\n" : "");
+        cb_text_free(&text);
     }
     int code = cb_cli_finish(cli, status);
     cb_registry_destroy(registry);

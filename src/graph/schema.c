@@ -1,9 +1,11 @@
-/* schema.c: see schema.h. Each layer's options are a definition, once as they are ("layer.conv2d"), once for network files,
- * where the number of classes must be said, and once for blocks, where `$name` may stand for any value. */
+/* schema.c: see schema.h. Each layer's options are a definition ("layer.conv2d"). Where the number of classes must be said, as
+ * no task does, there is a second one for network files ("layer.dense.network"); for blocks there is one in which `$name` may
+ * stand for any value ("layer.conv2d.block"). */
 #include "graph/schema.h"
 
 #include <string.h>
 
+#include "base/options.h"
 #include "graph/library.h"
 
 #define NAME "{type: [string, number], minLength: 1, maxLength: 200}"
@@ -57,27 +59,34 @@ static struct cb_value *or_parameter(struct cb_arena *arena, struct cb_value *sc
     return schema != NULL && both != NULL && cb_list_append(arena, cb_map_get(both, "anyOf"), schema) ? both : NULL;
 }
 
-/* Lets `$name` stand for each property, and for each element of those that are lists. */
-static bool allow_parameters(struct cb_arena *arena, struct cb_value *options)
+static struct cb_value *refer(struct cb_arena *arena, const char *fmt, const char *word, const char *rest)
+{
+    struct cb_value *map = cb_value_map(arena, NULL);
+    const char *path = cb_arena_printf(arena, fmt, word, rest);
+    return map != NULL && path != NULL && cb_map_set(arena, map, "$ref", cb_value_text(arena, path, NULL)) ? map : NULL;
+}
+
+/* Lets `$name` stand for each property, which else is as outside of blocks, and for each element of those that are lists. */
+static bool allow_parameters(struct cb_arena *arena, const char *word, struct cb_value *options)
 {
     struct cb_value *properties = cb_map_get(options, "properties");
-    for (size_t i = 0; properties != NULL && i < properties->as.map.count; i++) {
+    bool ok = properties != NULL;
+    for (size_t i = 0; ok && i < properties->as.map.count; i++) {
         struct cb_entry *entry = &properties->as.map.entries[i];
         const struct cb_value *forms = cb_map_get(entry->value, "anyOf");
-        for (size_t k = 0; forms != NULL && k < forms->as.list.count; k++) {
+        if (forms == NULL) {
+            entry->value = or_parameter(arena, refer(arena, "#/definitions/layer.%s/properties/%s", word, entry->key));
+            ok = entry->value != NULL;
+            continue;
+        }
+        for (size_t k = 0; ok && k < forms->as.list.count; k++) {
             struct cb_value *items = cb_map_get(forms->as.list.items[k], "items");
-            if (items != NULL && !cb_map_set(arena, forms->as.list.items[k], "items", or_parameter(arena, items))) {
-                return false;
-            }
+            ok = items == NULL || cb_map_set(arena, forms->as.list.items[k], "items", or_parameter(arena, items));
         }
-        struct cb_value *help = cb_map_get(entry->value, "description");
-        struct cb_value *either = or_parameter(arena, entry->value);
-        if (either == NULL || (help != NULL && !cb_map_set(arena, either, "description", help))) {
-            return false;
-        }
-        entry->value = either;
+        ok = ok && cb_list_append(arena, cb_map_get(entry->value, "anyOf"),
+                                  refer(arena, "#/definitions/%s%s", "parameter", ""));
     }
-    return properties != NULL;
+    return ok;
 }
 
 /* Where no task says how many classes there are, options that would come from it are required. */
@@ -103,13 +112,35 @@ static bool require_classes(struct cb_arena *arena, const struct cb_layer *layer
 enum place { IN_HEAD, IN_NETWORK, IN_BLOCK, PLACES };
 static const char *const endings[PLACES] = {"", ".network", ".block"};
 
+static bool wants_classes(const struct cb_layer *layer)
+{
+    bool wants = false;
+    for (uint32_t i = 0; i < layer->options.count; i++) {
+        struct cb_option o;
+        cb_options_at(&layer->options, i, &o);
+        wants = wants || (o.flags & CB_OPTION_CLASSES) != 0;
+    }
+    return wants;
+}
+
+/* What editors show beside the word: the summary and the formula. */
+static bool describe(struct cb_arena *arena, const struct cb_layer *layer, struct cb_value *schema)
+{
+    const char *summary = layer->summary != NULL ? layer->summary : layer->name, *formula = layer->formula;
+    const char *text = formula == NULL ? summary : cb_arena_printf(arena, "%s\n\n%s", summary, formula);
+    return text != NULL && cb_map_set(arena, schema, "description", cb_value_text(arena, text, NULL));
+}
+
 static struct cb_value *options_of(struct cb_arena *arena, const struct cb_layer *layer, enum place place)
 {
     struct cb_value *schema = layer->options.count > 0
         ? cb_schema_of_options(arena, &layer->options, layer->defaults)
         : cb_schema_parse(arena, "{type: object, additionalProperties: false, properties: {}}");
     bool ok = schema != NULL && (place == IN_HEAD || require_classes(arena, layer, schema)) &&
-              (place != IN_BLOCK || allow_parameters(arena, schema));
+              (place != IN_BLOCK || allow_parameters(arena, layer->name, schema)) && describe(arena, layer, schema);
+    if (ok && !cb_schema_has_required(schema)) { /* `relu:` and nothing behind it */
+        ok = cb_map_set(arena, schema, "type", cb_schema_parse(arena, "[object, 'null']"));
+    }
     return ok ? schema : NULL;
 }
 
@@ -123,44 +154,29 @@ struct lists {
     struct cb_value *one[PLACES];        /* exactly one word: [{required: [conv2d]}, ...] */
 };
 
-static struct cb_value *refer(struct cb_arena *arena, const char *word, const char *ending)
-{
-    struct cb_value *map = cb_value_map(arena, NULL);
-    const char *path = cb_arena_printf(arena, "#/definitions/layer.%s%s", word, ending);
-    return map != NULL && path != NULL && cb_map_set(arena, map, "$ref", cb_value_text(arena, path, NULL)) ? map : NULL;
-}
-
-/* The property `conv2d:` of an item. */
-static struct cb_value *property(struct cb_arena *arena, const char *word, const char *summary, const char *ending,
-                                 bool alone)
-{
-    struct cb_value *options = refer(arena, word, ending);
-    struct cb_value *schema = alone ? cb_schema_or_null(arena, options) : cb_schema_parse(arena, "{allOf: []}");
-    bool ok = schema != NULL && (alone || cb_list_append(arena, cb_map_get(schema, "allOf"), options)) &&
-              (summary == NULL || cb_map_set(arena, schema, "description", cb_value_text(arena, summary, NULL)));
-    return ok ? schema : NULL;
-}
-
-/* A word that a list may hold in this place, with the schema of what follows it. */
-static bool add_word(struct lists *l, const char *word, const char *summary, struct cb_value *options, enum place place)
+/* A word that a list may hold in this place. `options`: the schema of what follows it, defined under the ending of `as`,
+ * another place when it is the same there. */
+static bool add_word(struct lists *l, const char *word, struct cb_value *options, enum place place, enum place as)
 {
     struct cb_arena *arena = l->arena;
-    const char *key = cb_arena_printf(arena, "layer.%s%s", word, endings[place]);
+    const char *key = cb_arena_printf(arena, "layer.%s%s", word, endings[as]);
     struct cb_value *required = cb_schema_parse(arena, "{required: []}");
     bool alone = !cb_schema_has_required(options);
-    return options != NULL && key != NULL && required != NULL && cb_map_set(arena, l->definitions, key, options) &&
+    return options != NULL && key != NULL && required != NULL &&
+           (as != place || cb_map_set(arena, l->definitions, key, options)) &&
            (!alone || cb_list_append(arena, l->words[place], cb_value_text(arena, word, NULL))) &&
-           cb_map_set(arena, l->properties[place], word, property(arena, word, summary, endings[place], alone)) &&
+           cb_map_set(arena, l->properties[place], word, refer(arena, "#/definitions/layer.%s%s", word, endings[as])) &&
            cb_list_append(arena, cb_map_get(required, "required"), cb_value_text(arena, word, NULL)) &&
            cb_list_append(arena, l->one[place], required);
 }
 
 static bool add_layer(struct lists *l, const struct cb_layer *layer)
 {
+    const enum place as[PLACES] = {IN_HEAD, wants_classes(layer) ? IN_NETWORK : IN_HEAD,
+                                   layer->options.count > 0 ? IN_BLOCK : IN_HEAD};
     bool ok = true;
-    for (int place = 0; ok && place < PLACES; place++) {
-        struct cb_value *options = options_of(l->arena, layer, (enum place)place);
-        ok = add_word(l, layer->name, layer->summary, options, (enum place)place);
+    for (enum place place = IN_HEAD; ok && place < PLACES; place++) {
+        ok = add_word(l, layer->name, options_of(l->arena, layer, place), place, as[place]);
     }
     return ok;
 }
@@ -179,7 +195,9 @@ static struct cb_value *parameters_of(struct cb_arena *arena, const struct cb_li
              (is_required ? cb_list_append(arena, required, cb_value_text(arena, entry->key, NULL))
                           : cb_map_set(arena, property, "default", entry->value));
     }
-    ok = ok && (required->as.list.count == 0 || cb_map_set(arena, schema, "required", required));
+    ok = ok && (required->as.list.count == 0 ? cb_map_set(arena, schema, "type", cb_schema_parse(arena, "[object, 'null']"))
+                                             : cb_map_set(arena, schema, "required", required)) &&
+         (block->summary == NULL || cb_map_set(arena, schema, "description", cb_value_text(arena, block->summary, NULL)));
     return ok ? schema : NULL;
 }
 
@@ -195,8 +213,8 @@ static bool add_blocks(struct lists *l, struct cb_diag *diag)
             cb_library_find(l->arena, words[i], NULL, &block, diag) != CB_OK || block == NULL) {
             continue;
         }
-        for (int place = 0; ok && place < PLACES; place++) {
-            ok = add_word(l, words[i], block->summary, parameters_of(l->arena, block), (enum place)place);
+        for (enum place place = IN_HEAD; ok && place < PLACES; place++) {
+            ok = add_word(l, words[i], parameters_of(l->arena, block), place, IN_HEAD);
         }
     }
     return ok;
@@ -288,6 +306,9 @@ enum cb_status cb_graph_schema(struct cb_arena *arena, struct cb_registry *regis
         if ((type->layer.flags & CB_LAYER_LOSS) == 0) {
             ok = add_layer(&l, &type->layer);
             continue;
+        }
+        if (type->layer.min_inputs > 2) {
+            continue; /* a task has one head and its targets */
         }
         loss_options[losses] = options_of(arena, &type->layer, IN_HEAD);
         ok = loss_options[losses] != NULL;
