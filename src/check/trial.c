@@ -274,6 +274,10 @@ static enum cb_status give_launch(struct cb_core *core, struct cb_kernel *kernel
                                   const struct cb_arg *args, uint32_t arg_count)
 {
     struct cb_arg all[66];
+    if (kernel == NULL || arg_count > 64) {
+        return host_fail(core, CB_INVALID, NULL, "%s", kernel == NULL ? "it launches a kernel that its variant does not name"
+                                                                      : "a kernel with more than 64 arguments");
+    }
     memcpy(all, args, arg_count * sizeof(*args));
     if (core->now->chained && cb_kernel_arg_count(kernel) > arg_count) {
         all[arg_count++] = (struct cb_arg)CB_A_TENSOR(core->chain_scale);

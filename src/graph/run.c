@@ -407,7 +407,9 @@ enum cb_status cb__host_launch(struct cb_core *core, struct cb_kernel *kernel, c
                                const struct cb_arg *args, uint32_t arg_count)
 {
     if (core->device == NULL || kernel == NULL || grid == NULL || (args == NULL && arg_count > 0)) {
-        return fail_outside(core, "launch", "run");
+        return core->device != NULL && kernel == NULL
+                   ? cb__host.fail(core, CB_INVALID, NULL, "the plugin launches a kernel that its variant does not name")
+                   : fail_outside(core, "launch", "run");
     }
     if (core->pass != NULL && core->pass->takes_chain && cb_kernel_arg_count(kernel) > arg_count) {
         struct cb_arg all[64 + CB_CHAIN_ARGS];

@@ -97,7 +97,19 @@ static const struct cb_layer layers[] = {{
     MORE
 }};
 
-static const struct cb_plugin plugin = {.struct_size = sizeof(plugin), .abi = CB_ABI, .layers = CB_ARRAY(layers), MORE};
+#ifdef GROWN /* it carries its kernels, behind a file that is none of them */
+static const struct cb_kernel_file files[] = {
+    {.name = "other.cl", .path = "other.cl", .text = "other", MORE},
+    {.name = "abi_sample.cl", .path = "abi_sample.cl", .text =
+#include "sample_text.h"
+     , MORE},
+};
+#define KERNELS .kernels = CB_ARRAY(files),
+#else
+#define KERNELS
+#endif
+
+static const struct cb_plugin plugin = {.struct_size = sizeof(plugin), .abi = CB_ABI, .layers = CB_ARRAY(layers), KERNELS MORE};
 
 const struct cb_plugin *cb_plugin_entry(const struct cb_host *host);
 const struct cb_plugin *cb_plugin_entry(const struct cb_host *host)

@@ -154,6 +154,8 @@ static enum cb_status run(struct cb_instance *in)
         return in->host->fill(in->core, &beyond, 0.0f);
     case 55:
         return in->host->workspace(in->core, CB_F32, 0);
+    case 57:
+        return CB_LAUNCH(in, 1, CB_GRID((uint64_t)n), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_I64(n));
     case 56:
         return (enum cb_status)-5;
     default:
