@@ -25,6 +25,9 @@ static const struct shape shapes[] = {
     {3, {2, 7, 6}},    {2, {4, 1}},
 };
 
+/* For what only many elements show: work-groups beyond the first, sums in parts. */
+static const struct shape large_shapes[] = {{4, {3, 37, 29, 19}}, {3, {3, 131, 60}}, {2, {37, 1031}}};
+
 /* What a further input may be beside the first, [N,...,C]. */
 enum relation { SAME, NUMBERS, NUMBER_COLUMN, VALUES, GATE, GATE_FLAT, TRANSPOSED, RELATION_COUNT };
 
@@ -68,6 +71,7 @@ struct maker {
     bool is_asked[MAX_SETS];    /* the layer itself names these options: it must take them somewhere */
     bool has_gradient[MAX_SETS]; /* far bounds of reals may leave what central differences can see */
     uint32_t set_count, case_count;
+    uint32_t edge_count; /* cases with edges so far: a few are enough */
     char refusal[1024]; /* what the layer said to the first shape */
 };
 
@@ -160,6 +164,21 @@ static void add_reals(struct maker *m, const struct cb_value *base, const struct
     }
 }
 
+/* Two numbers that differ: what belongs to the height must not serve the width. */
+static void add_pair(struct maker *m, const struct cb_value *base, const struct cb_option *o)
+{
+    struct cb_value *list = cb_value_list(m->arena, NULL);
+    const int64_t least = o->min > 1.0 ? (int64_t)o->min : 1;
+    if (o->max_count == 1 || (o->max != 0.0 && o->max < (double)(least + 1))) {
+        return;
+    }
+    if (list == NULL || !cb_list_append(m->arena, list, cb_value_int(m->arena, least + 1, NULL)) ||
+        !cb_list_append(m->arena, list, cb_value_int(m->arena, least, NULL))) {
+        cb__escape("out of memory");
+    }
+    add_changed(m, base, o->key, list, true);
+}
+
 static void add_bounds(struct maker *m, const struct cb_value *base, const struct cb_option *o)
 {
     for (int i = 0; o->choices != NULL && o->choices[i] != NULL && i < 6; i++) {
@@ -173,6 +192,7 @@ static void add_bounds(struct maker *m, const struct cb_value *base, const struc
         add_changed(m, base, o->key, cb_value_bool(m->arena, true, NULL), true);
         add_changed(m, base, o->key, cb_value_bool(m->arena, false, NULL), true);
     } else if (o->type == CB_OPT_INTS) {
+        add_pair(m, base, o);
         for (int64_t v = (int64_t)o->min; v <= 3 && (double)v >= o->min && (o->max == 0.0 || (double)v <= o->max); v++) {
             add_changed(m, base, o->key, cb_value_int(m->arena, v, NULL), true);
         }
@@ -202,7 +222,7 @@ static void make_sets(struct maker *m)
     if (asked == 0) {
         cb__escape("the option `%s` is required: give an `example` that names it", required);
     }
-    for (uint32_t i = 0; i < l->options.count && !m->request->is_small; i++) {
+    for (uint32_t i = 0; i < l->options.count && !m->request->is_small && !m->request->is_short; i++) {
         cb_options_at(&l->options, i, &o);
         add_bounds(m, m->sets[0], &o);
     }
@@ -254,21 +274,37 @@ static void name_case(struct layer_case *c, struct cb_arena *arena)
     cb_text_free(&text);
 }
 
-/* Sequences [N,T,C] of which some are shorter than T; false when the case has other inputs. None is empty: what a layer
- * makes of nothing is its own. */
-static bool shorten(struct layer_case *c, struct cb_arena *arena)
+/* The first row is whole, the second half padding, of the others one position is real. None is empty: what a layer makes of
+ * nothing is its own. */
+static const struct cb_value *lengths_of(struct cb_arena *arena, const struct array *x)
 {
-    const int64_t t = c->x[0].dims[1], lengths[] = {(t + 1) / 2, t, 1};
     struct cb_value *list = cb_value_list(arena, NULL);
-    bool is_sequence = list != NULL;
-    for (uint32_t i = 0; i < c->x_count; i++) {
-        is_sequence = is_sequence && c->x[i].rank == 3 && c->x[i].dims[1] == t;
+    for (int64_t n = 0; n < x->dims[0]; n++) {
+        const int64_t length = n == 0 ? x->dims[1] : n == 1 ? (x->dims[1] + 1) / 2 : 1;
+        if (list == NULL || !cb_list_append(arena, list, cb_value_int(arena, length, NULL))) {
+            cb__escape("out of memory");
+        }
     }
-    for (int64_t n = 0; is_sequence && n < c->x[0].dims[0]; n++) {
-        is_sequence = cb_list_append(arena, list, cb_value_int(arena, lengths[n % 3], NULL));
+    return list;
+}
+
+/* Hands the case on; sequences and rows of tokens once more with lengths. */
+static void hand_on(struct maker *m, struct layer_case *c, struct cb_arena *arena)
+{
+    const struct case_request *q = m->request;
+    const struct array *x = &c->x[0];
+    bool is_sequence = x->rank == (x->dtype == CB_I32 ? 2u : 3u) && x->dims[0] > 1 && x->dims[1] > 1;
+    for (uint32_t i = 1; i < c->x_count; i++) {
+        is_sequence = is_sequence && (c->x[i].rank < 2 || c->x[i].dims[1] == x->dims[1]);
     }
-    c->lengths = list;
-    return is_sequence;
+    m->case_count++;
+    q->each(q->context, c, arena);
+    if (is_sequence && (!c->training || c->is_usual)) {
+        c->lengths = lengths_of(arena, x);
+        c->has_edges = false;
+        name_case(c, arena);
+        q->each(q->context, c, arena);
+    }
 }
 
 /* Draws, tries, and hands the case on. False when the layer refuses it. */
@@ -286,7 +322,8 @@ static bool make_case(struct maker *m, uint32_t set, const struct shape *x, uint
                 cb__escape("out of memory");
             }
             struct layer_case c = {.layer = l->name, .options = m->sets[set], .x_count = count, .training = training != 0,
-                                   .tolerance = 1e-5, .is_spread = true, .seed = 7, .step = 3,
+                                   .tolerance = 1e-5, .is_spread = true, .is_made = true, .is_usual = m->is_asked[set], .seed = 7, .step = 3,
+                                   .has_edges = range == AROUND_ZERO && m->is_asked[set] && !q->is_small && m->edge_count < (q->is_short ? 1u : 4u),
                                    .gradient_check = !q->is_small && m->has_gradient[set]};
             if (first_dtype == CB_I32 && !m->is_asked[set]) {
                 c.gradient_check = false; /* an option may leave a row without gradient on purpose (padding_idx) */
@@ -306,13 +343,8 @@ static bool make_case(struct maker *m, uint32_t set, const struct shape *x, uint
             const enum cb_status status = cb__case_try(&c, q->device, q->type, arena, q->diag, q->tally, true, &why);
             const bool is_last = range + 1 == RANGE_COUNT;
             if (status == CB_OK || (status == CB_NUMERIC && is_last && m->is_asked[set])) {
-                m->case_count++;
-                q->each(q->context, &c, arena);
-                if (m->is_asked[set] && shorten(&c, arena)) {
-                    name_case(&c, arena);
-                    m->case_count++;
-                    q->each(q->context, &c, arena);
-                }
+                m->edge_count += c.has_edges;
+                hand_on(m, &c, arena);
             } else if (m->refusal[0] == '\0') {
                 snprintf(m->refusal, sizeof(m->refusal), "%s, to %s", why, c.name);
             }
@@ -354,7 +386,7 @@ void cb__cases_make(const struct case_request *request)
     }
     make_sets(&m);
     for (uint32_t set = 0; set < m.set_count; set++) {
-        const uint32_t enough = request->is_small ? 2 : m.is_asked[set] ? shape_count : 2;
+        const uint32_t enough = request->is_small ? 2 : request->is_short ? 4 : m.is_asked[set] ? shape_count : 2;
         uint32_t taken = 0;
         for (uint32_t i = 0; i < shape_count && taken < enough; i++) {
             if (request->is_small && (i == 2 || i == 3)) {
@@ -364,6 +396,9 @@ void cb__cases_make(const struct case_request *request)
             is_taken = is_taken || make_inputs(&m, set, &shapes[i], CB_I32);
             taken += is_taken;
         }
+    }
+    for (size_t i = 0; i < sizeof(large_shapes) / sizeof(large_shapes[0]) && !request->is_small && !request->is_short; i++) {
+        (void)make_inputs(&m, 0, &large_shapes[i], CB_F32);
     }
     if (m.case_count == 0) {
         char why[1024];

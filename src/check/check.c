@@ -15,17 +15,17 @@ struct run {
     struct cb_diag *diag;
     struct cb_arena *arena;
     struct tally tally;
-    uint32_t case_count;
+    uint32_t *case_count; /* whoever asked may watch it grow */
 };
 
 static void check_one(void *context, const struct layer_case *c, struct cb_arena *arena)
 {
     struct run *run = context;
     cb__check_case(c, run->device, run->type, arena, run->diag, &run->tally);
-    if (run->case_count == 0 && run->tally.failed == 0 && !run->request->is_small) {
+    if (*run->case_count == 0 && run->tally.failed == 0 && !run->request->is_small) {
         cb__check_release(c, run->device, run->type, run->diag, &run->tally);
     }
-    run->case_count++;
+    ++*run->case_count;
 }
 
 /* A variant that no case reached was not checked: said, as a remark. */
@@ -45,7 +45,9 @@ static void remark_unreached(struct run *run)
 static void run_all(void *context)
 {
     struct run *run = context;
-    const struct case_request cases = {run->type, run->device, run->diag, run->request->is_small, &run->tally, check_one, run};
+    const struct case_request cases = {.type = run->type, .device = run->device, .diag = run->diag,
+                                       .is_small = run->request->is_small, .is_short = run->request->is_short,
+                                       .tally = &run->tally, .each = check_one, .context = run};
     cb__check_tables(run->type, run->arena, &run->tally);
     if (run->tally.failed == 0) { /* options that lie in wrong memory spoil all else */
         cb__cases_make(&cases);
@@ -57,7 +59,9 @@ enum cb_status cb_layer_check(const struct cb_layer_check *request, const struct
                               struct cb_device *device, uint32_t *out_cases, struct cb_diag *diag)
 {
     char message[CB__ESCAPE_BYTES];
-    struct run run = {.request = request, .type = type, .device = device, .diag = diag, .arena = cb_arena_create()};
+    struct run run = {.request = request, .type = type, .device = device, .diag = diag, .arena = cb_arena_create(),
+                      .case_count = out_cases};
+    *out_cases = 0;
     if (run.arena == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
@@ -66,7 +70,6 @@ enum cb_status cb_layer_check(const struct cb_layer_check *request, const struct
     if (!cb__escape_run(run_all, &run, message) && request->report != NULL) {
         request->report(request->context, CB_CHECK_RUNS, false, message);
     }
-    *out_cases = run.case_count;
     cb_arena_destroy(run.arena);
     return CB_OK;
 }

@@ -8,6 +8,7 @@
 
 struct cb_layer_check {
     bool is_small; /* a few small cases, without central differences: for a simulator */
+    bool is_short; /* few cases: a quick look */
     bool is_exact; /* no guard words: a simulator watches the ends of the tensors itself */
     char *stage;   /* CB__STAGE_BYTES that outlive a crash, or NULL: what runs now, in words */
     /* Called for every comparison: `text` says what is wrong; where nothing is, it is NULL or a remark. */
@@ -35,7 +36,7 @@ struct case_request {
     const struct cb_layer_type *type;
     struct cb_device *device;
     struct cb_diag *diag;
-    bool is_small;
+    bool is_small, is_short;
     struct tally *tally;
     void (*each)(void *context, const struct layer_case *c, struct cb_arena *arena);
     void *context;

@@ -9,6 +9,8 @@
 #define ELEMENT_TOLERANCE 2e-2  /* of one element, in parts of the largest gradient */
 #define MAX_ELEMENTS 400        /* that are looked at one by one */
 
+#define STEPS 4                 /* of differences at one element, each a fifth of the last */
+
 /* What varies: an input or a param. `values` is what the run reads, one of x or params. */
 struct subject {
     const char *what; /* "dx" or "dw" */
@@ -18,22 +20,30 @@ struct subject {
     const struct array *x, *params;
 };
 
-/* sum of y dy, in double. `*noise` (may be NULL) grows by the squares of the terms. */
-static double value_of(struct checker *k, struct prepared *variant, const struct subject *s, const struct array *at,
-                       double *noise)
+static struct results run_at(struct checker *k, struct prepared *variant, const struct subject *s, const struct array *at)
 {
     const struct array kept = *s->values;
     *s->values = *at;
     const struct results r = cb__checker_forward_with(k, variant, s->x, s->params);
     *s->values = kept;
-    double sum = 0.0;
+    return r;
+}
+
+/* sum of (above - below) dy, in double. `*noise` (may be NULL): what rounding of those y that differ may make of it. */
+static double change(struct checker *k, const struct results *above, const struct results *below, double *noise)
+{
+    double sum = 0.0, squares = 0.0;
     for (uint32_t o = 0; o < k->core.in.y_count; o++) {
-        const struct array *y = &r.y[o], *dy = o == 0 ? &k->dy : &k->other_dy[o];
-        for (int64_t i = 0; noise != NULL && i < y->count; i++) {
-            const double term = fabs((double)y->at.f[i] * dy->at.f[i]);
-            *noise += term * term;
+        const struct array *a = &above->y[o], *b = &below->y[o], *dy = o == 0 ? &k->dy : &k->other_dy[o];
+        for (int64_t i = 0; i < a->count; i++) {
+            const double change = (double)a->at.f[i] - b->at.f[i];
+            const double rounding = change != 0.0 ? 3e-7 * a->at.f[i] * dy->at.f[i] : 0.0;
+            sum += change * dy->at.f[i];
+            squares += rounding * rounding;
         }
-        sum += cb__array_dot(y, dy);
+    }
+    if (noise != NULL) {
+        *noise = sqrt(squares);
     }
     return sum;
 }
@@ -47,52 +57,86 @@ static double largest_of(const struct array *a, double least)
     return largest;
 }
 
-/* What central differences say of one element, and what they may be wrong by. */
-struct difference {
-    double measured, allowed;
+/* How far the gradient is off at an element. */
+struct finding {
+    int64_t at;
+    double measured, wrong, part; /* what differences give, its distance to what is stated, and as part of the largest */
 };
 
-static struct difference difference_at(struct checker *k, struct prepared *variant, const struct subject *s, int64_t i,
-                                       double step, double largest)
+/* Steps become smaller until no kink lies within: where the function bends right here (relu at 0, two equal maxima), any
+ * slope between those of both sides is right. `wrong` is 0 as soon as one step agrees. */
+static struct finding look_at(struct checker *k, struct prepared *variant, const struct subject *s, int64_t i,
+                              const struct results *here, double largest)
 {
-    double noise = 0.0;
-    const double here = value_of(k, variant, s, s->z, &noise);
+    struct finding found = {.at = i};
     struct array moved = cb__array_copy(k->core.arena, s->z);
-    moved.at.f[i] = s->z->at.f[i] + (float)step;
-    const double up = (double)moved.at.f[i] - s->z->at.f[i], above = value_of(k, variant, s, &moved, NULL);
-    moved.at.f[i] = s->z->at.f[i] - (float)step;
-    const double down = s->z->at.f[i] - (double)moved.at.f[i], below = value_of(k, variant, s, &moved, NULL);
-    const double bend = fabs((above - here) / up - (here - below) / down);
-    struct difference d = {.measured = (above - below) / (up + down)};
-    d.allowed = ELEMENT_TOLERANCE * fmax(largest, fabs(d.measured)) + bend + 1e-6 * sqrt(noise) / step;
-    return d;
-}
-
-/* The element whose gradient is most wrong; false when none is, beside kinks. Kinks on both sides may hide each other in
- * the bend (the smaller of two, for a value that meets many): a fault is one at half the step, and at a quarter, too. */
-static bool find_wrong_element(struct checker *k, struct prepared *variant, const struct subject *s, int64_t *out_at,
-                               double *out_measured, double *out_worst)
-{
-    const double largest = largest_of(s->dz, 0.0), step = 1e-2 * largest_of(s->z, 1e-3);
-    const int64_t count = s->z->count, looked_at = count < MAX_ELEMENTS ? count : MAX_ELEMENTS;
-    double worst = 0.0;
-    for (int64_t n = 0; n < looked_at; n++) {
-        const int64_t i = looked_at == count ? n : n * (count - 1) / (looked_at - 1);
-        struct difference d = {0};
-        bool is_wrong = true;
-        for (int half = 0; half < 3 && is_wrong; half++) {
-            d = difference_at(k, variant, s, i, ldexp(step, -half), largest);
-            is_wrong = !(fabs(d.measured - s->dz->at.f[i]) <= d.allowed);
-        }
-        const double wrong = fabs(d.measured - s->dz->at.f[i]);
-        if (is_wrong && !(wrong <= worst)) {
-            worst = wrong;
-            *out_at = i;
-            *out_measured = d.measured;
-            *out_worst = wrong / fmax(fmax(largest, fabs(d.measured)), 1e-30);
+    double step = 1e-2 * largest_of(s->z, 1e-3);
+    for (int n = 0; n < STEPS; n++, step /= 5.0) {
+        double noise_up, noise_down;
+        moved.at.f[i] = s->z->at.f[i] + (float)step;
+        const double up = (double)moved.at.f[i] - s->z->at.f[i];
+        const struct results above = run_at(k, variant, s, &moved);
+        moved.at.f[i] = s->z->at.f[i] - (float)step;
+        const double down = s->z->at.f[i] - (double)moved.at.f[i];
+        const struct results below = run_at(k, variant, s, &moved);
+        const double rise = change(k, &above, here, &noise_up), fall = change(k, here, &below, &noise_down);
+        found.measured = (rise + fall) / (up + down);
+        found.wrong = fabs(found.measured - s->dz->at.f[i]);
+        const double scale = fmax(largest, fabs(found.measured)), bend = fabs(rise / up - fall / down);
+        found.part = found.wrong / fmax(scale, 1e-30);
+        if (found.wrong <= ELEMENT_TOLERANCE * scale + bend + (noise_up + noise_down) / step) {
+            return (struct finding){.at = i};
         }
     }
-    return worst > 0.0;
+    return found;
+}
+
+/* What the change along elements `from` to `to` of `way` is measured to be, less what is stated. */
+static double gap_along(struct checker *k, struct prepared *variant, const struct subject *s, const struct array *way,
+                        int64_t from, int64_t to)
+{
+    struct array up = cb__array_copy(k->core.arena, s->z), down = cb__array_copy(k->core.arena, s->z);
+    double stated = 0.0;
+    for (int64_t i = from; i < to; i++) {
+        up.at.f[i] += 0.5f * way->at.f[i];
+        down.at.f[i] -= 0.5f * way->at.f[i];
+        stated += (double)s->dz->at.f[i] * ((double)up.at.f[i] - down.at.f[i]);
+    }
+    const struct results above = run_at(k, variant, s, &up), below = run_at(k, variant, s, &down);
+    return fabs(change(k, &above, &below, NULL) - stated);
+}
+
+/* Halves `way` towards where it is most wrong. */
+static int64_t narrow_down(struct checker *k, struct prepared *variant, const struct subject *s, const struct array *way)
+{
+    int64_t from = 0, to = s->z->count;
+    while (to - from > 1) {
+        const int64_t middle = from + (to - from) / 2;
+        const bool is_first = gap_along(k, variant, s, way, from, middle) >= gap_along(k, variant, s, way, middle, to);
+        from = is_first ? from : middle;
+        to = is_first ? middle : to;
+    }
+    return from;
+}
+
+/* The element whose gradient is most wrong; false when none is, beside kinks. All are looked at where they are few; else
+ * the one that halving finds, and if that is none some others. */
+static bool find_wrong_element(struct checker *k, struct prepared *variant, const struct subject *s, const struct array *way,
+                               struct finding *out)
+{
+    const int64_t count = s->z->count, looked_at = count < MAX_ELEMENTS ? count : MAX_ELEMENTS;
+    const double largest = largest_of(s->dz, 0.0);
+    const struct results here = run_at(k, variant, s, s->z);
+    *out = (struct finding){.wrong = 0.0};
+    if (looked_at < count) {
+        *out = look_at(k, variant, s, narrow_down(k, variant, s, way), &here, largest);
+    }
+    for (int64_t n = 0; n < looked_at && (looked_at == count || out->wrong == 0.0); n++) {
+        const int64_t i = looked_at == count ? n : n * (count - 1) / (looked_at - 1);
+        const struct finding found = look_at(k, variant, s, i, &here, largest);
+        *out = found.wrong <= out->wrong ? *out : found;
+    }
+    return !(out->wrong <= 0.0);
 }
 
 /* Along one random direction, in double: the values differ by rounding only, and the step that counts is the one that
@@ -101,7 +145,8 @@ static void check_direction(struct checker *k, struct prepared *variant, const s
 {
     struct cb_arena *arena = k->core.arena;
     struct array way = cb__array_copy(arena, s->z), up = cb__array_copy(arena, s->z), down = cb__array_copy(arena, s->z);
-    double size = 0.0, step_size = 0.0, noise = 0.0;
+    struct finding found;
+    double size = 0.0, step_size = 0.0, noise;
     cb__array_fill_random(&way, seed, 4e-3 * largest_of(s->z, 1e-3));
     for (int64_t i = 0; i < s->z->count; i++) {
         up.at.f[i] += way.at.f[i];
@@ -110,18 +155,18 @@ static void check_direction(struct checker *k, struct prepared *variant, const s
         size += (double)s->dz->at.f[i] * s->dz->at.f[i];
         step_size += (double)way.at.f[i] * way.at.f[i];
     }
-    const double measured = value_of(k, variant, s, &up, &noise) - value_of(k, variant, s, &down, NULL);
-    const double stated = cb__array_dot(s->dz, &way), usual = sqrt(size * step_size / (double)s->z->count);
-    int64_t at = 0;
-    double element = 0.0, worst = 0.0;
-    if (fabs(measured - stated) <= GRADIENT_TOLERANCE * usual + 1e-6 * sqrt(noise) ||
-        !find_wrong_element(k, variant, s, &at, &element, &worst)) {
+    const struct results above = run_at(k, variant, s, &up), below = run_at(k, variant, s, &down);
+    const double measured = change(k, &above, &below, &noise), stated = cb__array_dot(s->dz, &way);
+    const double usual = sqrt(size * step_size / (double)s->z->count);
+    if (fabs(measured - stated) <= GRADIENT_TOLERANCE * usual + 3.0 * noise ||
+        !find_wrong_element(k, variant, s, &way, &found)) {
         cb__checker_check(k, CB_CHECK_GRADIENT, true, "%s", "");
         return;
     }
-    cb__checker_check(k, CB_CHECK_GRADIENT, false, "%s is off by %.2g of its largest value at %s: %.6g, but central differences give %.6g",
-                      cb__checker_name(k, s->what, s->index), worst, cb__checker_place(k, s->z, at),
-                      (double)s->dz->at.f[at], element);
+    cb__checker_check(k, CB_CHECK_GRADIENT, false,
+                      "%s is off by %.2g of its largest value at %s: %.6g, but central differences give %.6g",
+                      cb__checker_name(k, s->what, s->index), found.part, cb__checker_place(k, s->z, found.at),
+                      (double)s->dz->at.f[found.at], found.measured);
 }
 
 void cb__check_differences(struct checker *k, struct prepared *variant, const struct results *r)

@@ -49,6 +49,8 @@ const char *cb__checker_name(struct checker *k, const char *what, uint32_t index
     const char *name = strcmp(what, "dx") == 0   ? cb_arena_printf(core->arena, "dx of input %u", index)
                        : strcmp(what, "dw") == 0 ? cb_arena_printf(core->arena, "dw of param %u (`%s`)", index,
                                                                    core->params[index].name)
+                       : strcmp(what, "param") == 0
+                           ? cb_arena_printf(core->arena, "param %u (`%s`)", index, core->params[index].name)
                        : strcmp(what, "state") == 0
                            ? cb_arena_printf(core->arena, "state %u (`%s`)", index, core->states[index].name)
                            : cb_arena_printf(core->arena, "%s %u", what, index);
@@ -65,6 +67,15 @@ const char *cb__checker_place(struct checker *k, const struct array *a, int64_t 
     return text != NULL ? text : "an element";
 }
 
+/* Without the sign of a NaN. */
+static const char *number(struct checker *k, const struct array *a, int64_t at)
+{
+    const char *text = a->dtype == CB_I32       ? cb_arena_printf(k->core.arena, "%d", a->at.i[at])
+                       : isnan(a->at.f[at]) ? "NaN"
+                                                : cb_arena_printf(k->core.arena, "%.9g", (double)a->at.f[at]);
+    return text != NULL ? text : "";
+}
+
 void cb__checker_close(struct checker *k, enum cb_check check, const struct array *a, const struct array *expected,
                        double tolerance, const char *variant, const char *what, uint32_t index, const char *when)
 {
@@ -77,14 +88,11 @@ void cb__checker_close(struct checker *k, enum cb_check check, const struct arra
     }
     const char *place = cb__checker_place(k, a, at), *name = cb__checker_name(k, what, index);
     const char *gap = when[0] != '\0' ? " " : "";
-    if (isfinite(distance)) {
-        cb__checker_check(k, check, false, "%s is off by %.2g of %s value%s%s at %s: %.7g instead of %.7g; variant `%s`",
-                          name, distance, each ? "the" : "its largest", gap, when, place, (double)a->at.f[at],
-                          (double)expected->at.f[at], variant);
-    } else {
-        cb__checker_check(k, check, false, "%s is not finite%s%s at %s: %.7g instead of %.7g; variant `%s`", name, gap,
-                          when, place, (double)a->at.f[at], (double)expected->at.f[at], variant);
-    }
+    const char *far = !isfinite(distance) ? "not finite"
+                                          : cb_arena_printf(k->core.arena, "off by %.2g of %s value", distance,
+                                                            each ? "the" : "its largest");
+    cb__checker_check(k, check, false, "%s is %s%s%s at %s: %s instead of %s; variant `%s`", name, far != NULL ? far : "", gap,
+                      when, place, number(k, a, at), number(k, expected, at), variant);
 }
 
 void cb__checker_bits(struct checker *k, enum cb_check check, const struct array *a, const struct array *expected,
@@ -98,25 +106,31 @@ void cb__checker_bits(struct checker *k, enum cb_check check, const struct array
         cb__checker_check(k, check, true, "%s", "");
         return;
     }
-    cb__checker_check(k, check, false, "%s has other bits %s, off by %.2g of its largest value; first at %s: %.9g, not %.9g; variant `%s`",
-                      cb__checker_name(k, what, index), when, cb__array_distance(a, expected, NULL),
-                      cb__checker_place(k, a, at), (double)a->at.f[at], (double)expected->at.f[at], variant);
+    const double distance = cb__array_distance(a, expected, NULL);
+    const char *far = isfinite(distance) ? cb_arena_printf(k->core.arena, "off by %.2g of its largest value", distance)
+                                         : "one of them not finite";
+    cb__checker_check(k, check, false, "%s has other bits %s, %s; first at %s: %s, not %s; variant `%s`",
+                      cb__checker_name(k, what, index), when, far != NULL ? far : "", cb__checker_place(k, a, at),
+                      number(k, a, at), number(k, expected, at), variant);
 }
 
-void cb__checker_finite(struct checker *k, const struct array *a, const char *variant, const char *what, uint32_t index)
+void cb__checker_finite(struct checker *k, const struct array *a, const struct array *refilled, const char *variant,
+                        const char *what, uint32_t index)
 {
     const int64_t at = cb__array_first_bad(a);
     if (at < 0) {
         cb__checker_check(k, CB_CHECK_POISON, true, "%s", "");
         return;
     }
-    const char *name = cb__checker_name(k, what, index), *place = cb__checker_place(k, a, at);
-    if ((uint32_t)a->at.i[at] == TRIAL_POISON) {
-        cb__checker_check(k, CB_CHECK_POISON, false, "%s is never written at %s; variant `%s`", name, place, variant);
-    } else {
-        cb__checker_check(k, CB_CHECK_POISON, false, "%s is %g at %s; variant `%s`", name, (double)a->at.f[at], place,
-                          variant);
-    }
+    const bool is_poison = (uint32_t)a->at.i[at] == TRIAL_POISON; /* or came of it: a NaN keeps its bits in a sum */
+    const bool is_left = is_poison && (refilled == NULL || (uint32_t)refilled->at.i[at] == TRIAL_POISON2);
+    const char *value = isnan(a->at.f[at]) ? "is NaN" : "is infinite";
+    const char *how = is_left     ? "is never written"
+                      : is_poison ? "is made from what memory held before the run (a gradient added to that should be "
+                                    "overwritten, or scratch, saved or derived memory that nothing wrote)"
+                                  : value;
+    cb__checker_check(k, CB_CHECK_POISON, false, "%s %s at %s; variant `%s`", cb__checker_name(k, what, index), how,
+                      cb__checker_place(k, a, at), variant);
 }
 
 void cb__checker_overruns(struct checker *k, const char *variant)
@@ -125,10 +139,10 @@ void cb__checker_overruns(struct checker *k, const char *variant)
     int64_t offset;
     bool is_sound = true;
     while ((g = cb__trial_next_overrun(&k->core, &offset)) != NULL) {
+        const int64_t away = offset < 0 ? -offset : offset - (int64_t)(g->bytes / 4) + 1;
         is_sound = false;
-        cb__checker_check(k, CB_CHECK_GUARD, false, "%s of %lld elements was written %lld elements %s; variant `%s`", g->name,
-                          (long long)cb_tensor_count(&g->tensor),
-                          (long long)(offset < 0 ? -offset : offset - (int64_t)(g->bytes / 4) + 1),
+        cb__checker_check(k, CB_CHECK_GUARD, false, "%s of %lld elements was written %lld element%s %s; variant `%s`",
+                          g->name, (long long)cb_tensor_count(&g->tensor), (long long)away, away == 1 ? "" : "s",
                           offset < 0 ? "before its beginning" : "behind its end", variant);
     }
     if (is_sound) {
@@ -180,14 +194,17 @@ void cb__checker_fit(struct checker *k)
     k->core.x[0] = x;
 }
 
-/* What a pass may read but never write. */
+/* What a pass may read but never write: of no use once it ran, so its memory is given back then. */
 struct kept {
+    struct cb_arena *outer;
     struct array x[TRIAL_MAX], params[TRIAL_MAX], states[TRIAL_MAX];
+    struct array y[TRIAL_MAX], dy[TRIAL_MAX]; /* backward only: other layers read them after it */
 };
 
 static struct kept keep(struct checker *k)
 {
-    struct kept kept;
+    struct kept kept = {.outer = k->core.arena};
+    k->core.arena = cb__trial_scratch(&k->core);
     for (uint32_t i = 0; i < k->core.in.x_count; i++) {
         kept.x[i] = cb__trial_read(&k->core, k->core.x[i]);
     }
@@ -197,14 +214,39 @@ static struct kept keep(struct checker *k)
     for (uint32_t i = 0; i < k->core.state_count; i++) {
         kept.states[i] = cb__trial_read(&k->core, k->core.state[i]);
     }
+    k->core.arena = kept.outer;
     return kept;
 }
 
 static void check_moved(struct checker *k, const struct cb_tensor *tensor, const struct array *before, const char *variant,
                         const char *what, uint32_t index)
 {
+    struct cb_arena *outer = k->core.arena;
+    k->core.arena = k->core.scratch;
     const struct array now = cb__trial_read(&k->core, tensor);
     cb__checker_bits(k, CB_CHECK_FROZEN, &now, before, variant, what, index, "after the run than before");
+    k->core.arena = outer;
+}
+
+static void keep_outputs(struct checker *k, struct kept *kept)
+{
+    k->core.arena = k->core.scratch;
+    for (uint32_t i = 0; i < k->core.in.y_count; i++) {
+        kept->y[i] = cb__trial_read(&k->core, k->core.y[i]);
+        kept->dy[i] = cb__trial_read(&k->core, k->core.dy[i]);
+    }
+    k->core.arena = kept->outer;
+}
+
+/* `is_over`: a dx was wanted where dy lay. */
+static void check_kept_outputs(struct checker *k, const struct kept *kept, bool is_over, const char *variant)
+{
+    for (uint32_t i = 0; i < k->core.in.y_count; i++) {
+        check_moved(k, k->core.y[i], &kept->y[i], variant, "y", i);
+        if (i > 0 || !is_over) {
+            check_moved(k, k->core.dy[i], &kept->dy[i], variant, "dy", i);
+        }
+    }
 }
 
 static void check_kept(struct checker *k, const struct kept *kept, bool with_states, const char *variant)
@@ -228,7 +270,8 @@ struct results cb__checker_forward_with(struct checker *k, struct prepared *vari
     cb__checker_fit(k);
     const struct kept kept = keep(k);
     cb__trial_run(&k->core, variant);
-    check_kept(k, &kept, !k->core.in.training, variant->variant->name);
+    const bool may_learn = k->core.in.training && (k->core.type->layer.flags & CB_LAYER_MODE_DEPENDENT) != 0;
+    check_kept(k, &kept, !may_learn, variant->variant->name);
     for (uint32_t i = 0; i < k->core.in.y_count; i++) {
         r.y[i] = cb__trial_read(&k->core, k->core.y[i]);
     }
@@ -240,7 +283,7 @@ struct results cb__checker_forward_with(struct checker *k, struct prepared *vari
 
 struct results cb__checker_forward(struct checker *k, struct prepared *variant)
 {
-    return cb__checker_forward_with(k, variant, k->c->x, k->params);
+    return cb__checker_forward_with(k, variant, k->x, k->params);
 }
 
 /* Runs backward after `before`, which is run first. Tensors that the descriptor does not need are poisoned in between.
@@ -286,7 +329,8 @@ struct results cb__checker_backward(struct checker *k, struct prepared *before, 
         }
         core->dw[i] = (w->dw >> i) & 1u ? dw[i] : NULL;
     }
-    const struct kept kept = keep(k);
+    struct kept kept = keep(k);
+    keep_outputs(k, &kept);
     core->in.dx_accumulate = w->dx_accumulate;
     core->in.dw_accumulate = w->dw_accumulate;
     for (int pass = 0; pass < 2; pass++) {
@@ -297,6 +341,7 @@ struct results cb__checker_backward(struct checker *k, struct prepared *before, 
         }
     }
     check_kept(k, &kept, true, b->name);
+    check_kept_outputs(k, &kept, w->dx_in_dy >= 0, b->name);
     for (uint32_t i = 0; i < core->in.x_count; i++) {
         r.dx[i] = cb__trial_read(core, core->dx[i] != NULL ? core->dx[i] : dx[i]);
     }

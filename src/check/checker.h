@@ -26,6 +26,7 @@ struct backward {
 
 struct checker {
     const struct layer_case *c;
+    const struct array *x; /* the inputs' values: those of the case, while check_edges.c does not move them */
     struct cb_core core;
     struct tally *tally;
     struct array params[TRIAL_MAX], states[TRIAL_MAX], dy, ids, lengths;
@@ -51,8 +52,9 @@ void cb__checker_close(struct checker *k, enum cb_check check, const struct arra
                        double tolerance, const char *variant, const char *what, uint32_t index, const char *when);
 void cb__checker_bits(struct checker *k, enum cb_check check, const struct array *a, const struct array *expected,
                       const char *variant, const char *what, uint32_t index, const char *when);
-/* No element is infinite, NaN, or not written at all. */
-void cb__checker_finite(struct checker *k, const struct array *a, const char *variant, const char *what, uint32_t index);
+/* No element is infinite, NaN, or not written at all. `refilled`: the same after a run over TRIAL_POISON2, NULL: none. */
+void cb__checker_finite(struct checker *k, const struct array *a, const struct array *refilled, const char *variant,
+                        const char *what, uint32_t index);
 /* Tensors that were written outside their ends since the last call. */
 void cb__checker_overruns(struct checker *k, const char *variant);
 /* "dx of input 0", "dw of param 1 (`b`)", "y 0". In the arena. */
@@ -83,6 +85,14 @@ struct backward cb__checker_prepare_backward(struct checker *k, const char *name
 void cb__check_forward(struct checker *k, const struct cb_variant *variant, const struct results *plain);
 /* check_backward.c: one variant behind the forward `before`; `plain` NULL: this is the plain one. */
 void cb__check_backward(struct checker *k, struct prepared *before, const char *name, const struct results *plain);
+/* check_edges.c: one forward variant and the backward behind it (NULL: none), at zeros, equal and large values. */
+void cb__check_edges(struct checker *k, struct prepared *forward, const struct backward *backward);
+/* check_modes.c: one forward variant, which gave `r`, with other seeds and modes; and with another batch's size. */
+void cb__check_modes(struct checker *k, struct prepared *variant, const struct results *r);
+void cb__check_accepts(struct checker *k, const struct cb_variant *variant);
+/* check_lengths.c: whether lengths change what the plain forward gives; and one forward variant beside them. */
+bool cb__checker_reads_lengths(struct checker *k, struct prepared *variant);
+void cb__check_lengths(struct checker *k, struct prepared *variant, const struct results *r);
 /* check_gradient.c: `r` against central differences of the forward `variant`. */
 void cb__check_differences(struct checker *k, struct prepared *variant, const struct results *r);
 

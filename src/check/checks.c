@@ -28,6 +28,37 @@ static struct array initial(struct checker *k, const struct cb_value *given, con
     return a;
 }
 
+static void set_up_lengths(struct checker *k)
+{
+    struct cb_core *core = &k->core;
+    if (k->c->lengths == NULL) {
+        return;
+    }
+    core->lengths = cb__trial_tensor(core, "the tensor of lengths", CB_I32, 1, core->x[0]->dims);
+    k->lengths = cb__array_make(core->arena, CB_I32, 1, core->lengths->dims);
+    k->lengths = cb__array_read_list(core->arena, k->c->lengths, &k->lengths);
+    for (uint32_t i = 0; i < core->in.x_count; i++) {
+        core->x[i]->lengths = core->x[i]->rank > 1 ? core->lengths : NULL;
+    }
+}
+
+/* The batches of a FITTED layer, each as a tensor of its own size. */
+static void set_up_fit(struct checker *k)
+{
+    uint32_t count;
+    const struct cb_variant *variants = cb__trial_variants(k->core.type, &count);
+    for (uint32_t i = 0; i < count && k->c->fit_count > 0 && k->fit == NULL; i++) {
+        if (cb__checker_serves(k, &variants[i], CB_PASS_FIT)) {
+            k->fit = cb__trial_prepare(&k->core, &variants[i], false);
+        }
+    }
+    for (uint32_t i = 0; i < k->c->fit_count; i++) {
+        const struct array *batch = &k->c->fit[i];
+        k->fit_x[i] = cb__trial_tensor(&k->core, "a batch to fit", batch->dtype, batch->rank, batch->dims);
+        cb__trial_write(&k->core, k->fit_x[i], batch);
+    }
+}
+
 void cb__checker_set_up(struct checker *k)
 {
     struct cb_core *core = &k->core;
@@ -64,37 +95,8 @@ void cb__checker_set_up(struct checker *k)
     if (c->sample_ids != NULL) {
         k->ids = cb__array_read_list(core->arena, c->sample_ids, &k->ids);
     }
-}
-
-static void set_up_lengths(struct checker *k)
-{
-    struct cb_core *core = &k->core;
-    if (k->c->lengths == NULL) {
-        return;
-    }
-    core->lengths = cb__trial_tensor(core, "the tensor of lengths", CB_I32, 1, core->x[0]->dims);
-    k->lengths = cb__array_make(core->arena, CB_I32, 1, core->lengths->dims);
-    k->lengths = cb__array_read_list(core->arena, k->c->lengths, &k->lengths);
-    for (uint32_t i = 0; i < core->in.x_count; i++) {
-        core->x[i]->lengths = core->x[i]->rank > 1 ? core->lengths : NULL;
-    }
-}
-
-/* The batches of a FITTED layer, each as a tensor of its own size. */
-static void set_up_fit(struct checker *k)
-{
-    uint32_t count;
-    const struct cb_variant *variants = cb__trial_variants(k->core.type, &count);
-    for (uint32_t i = 0; i < count && k->c->fit_count > 0 && k->fit == NULL; i++) {
-        if (cb__checker_serves(k, &variants[i], CB_PASS_FIT)) {
-            k->fit = cb__trial_prepare(&k->core, &variants[i], false);
-        }
-    }
-    for (uint32_t i = 0; i < k->c->fit_count; i++) {
-        const struct array *batch = &k->c->fit[i];
-        k->fit_x[i] = cb__trial_tensor(&k->core, "a batch to fit", batch->dtype, batch->rank, batch->dims);
-        cb__trial_write(&k->core, k->fit_x[i], batch);
-    }
+    set_up_lengths(k);
+    set_up_fit(k);
 }
 
 static void check_variants(struct checker *k)
@@ -111,7 +113,12 @@ static void check_variants(struct checker *k)
     if (!cb__checker_check(k, CB_CHECK_RUNS, last != NULL, "no forward variant runs here")) {
         return;
     }
-    const struct results plain = cb__checker_forward(k, cb__trial_prepare(&k->core, last, false));
+    struct prepared *plainest = cb__trial_prepare(&k->core, last, false);
+    if (k->c->is_made && k->core.lengths != NULL && !cb__checker_reads_lengths(k, plainest)) {
+        return; /* the same as without */
+    }
+    const struct results plain = cb__checker_forward(k, plainest);
+    cb__checker_overruns(k, last->name);
     for (uint32_t i = 0; i < count; i++) {
         if (cb__checker_serves(k, &variants[i], CB_PASS_FORWARD)) {
             cb__check_forward(k, &variants[i], &plain);
@@ -127,6 +134,7 @@ static void check_variants(struct checker *k)
         return;
     }
     const struct results gradients = cb__checker_backward(k, before, &b, &all);
+    cb__checker_overruns(k, b.name);
     cb__check_backward(k, before, "plain", NULL);
     for (uint32_t i = 0; i < count; i++) {
         bool is_new = variants[i].pass != CB_PASS_FORWARD && variants[i].pass != CB_PASS_FIT &&
@@ -167,8 +175,6 @@ static void run_plain(void *context)
     uint32_t count;
     const struct cb_variant *variants = cb__trial_variants(k->core.type, &count), *last = NULL;
     cb__checker_set_up(k);
-    set_up_lengths(k);
-    set_up_fit(k);
     for (uint32_t i = 0; i < count; i++) {
         last = cb__checker_serves(k, &variants[i], CB_PASS_FORWARD) ? &variants[i] : last;
     }
@@ -193,7 +199,7 @@ enum cb_status cb__case_try(const struct layer_case *c, struct cb_device *device
         cb__escape("out of memory");
     }
     struct tally unheard = {.is_exact = tally->is_exact, .stage = tally->stage};
-    *k = (struct checker){.c = c, .tally = &unheard};
+    *k = (struct checker){.c = c, .x = c->x, .tally = &unheard};
     k->core.is_exact = tally->is_exact;
     k->core.stage = tally->stage;
     if (tally->stage != NULL) {
@@ -214,8 +220,6 @@ static void run_checks(void *context)
 {
     struct checker *k = context;
     cb__checker_set_up(k);
-    set_up_lengths(k);
-    set_up_fit(k);
     check_variants(k);
     cb__checker_overruns(k, "all");
 }
@@ -228,7 +232,7 @@ void cb__check_case(const struct layer_case *c, struct cb_device *device, const 
     if (k == NULL) {
         cb__escape("out of memory");
     }
-    *k = (struct checker){.c = c, .tally = tally};
+    *k = (struct checker){.c = c, .x = c->x, .tally = tally};
     k->core.is_exact = tally->is_exact;
     k->core.stage = tally->stage;
     const enum cb_status status = cb__trial_infer(&k->core, device, type, c->options, c->x, c->x_count, arena, diag);

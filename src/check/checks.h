@@ -26,6 +26,9 @@ struct layer_case {
     uint32_t fit_count;
     bool has_dy;
     struct array dy;
+    bool is_made;   /* by cases.c */
+    bool is_usual;  /* options as the layer's own tables show them, none at a bound */
+    bool has_edges; /* the inputs may be any numbers: zero, equal, large */
     bool is_spread; /* params and states that begin as constants are moved a little */
     const struct cb_value *expect_y, *expect_state, *expect_dx, *expect_dw; /* NULL: not known */
     const char *error; /* part of the message that infer must give; NULL: none */
@@ -46,6 +49,9 @@ struct layer_case {
     X(UNWANTED, "unwanted", "gradients that are not wanted are left alone")                        \
     X(IN_PLACE, "in_place", "in place gives the same as out of place")                             \
     X(ROWS, "rows", "a row alone gives the same as in its batch")                                  \
+    X(EDGES, "edges", "zeros, equal and large values give no NaN")                               \
+    X(MODES, "modes", "training, seed, step and batch change only what the descriptor names")      \
+    X(LENGTHS, "lengths", "what lies behind a row's length changes nothing before it")             \
     X(FROZEN, "frozen", "inputs and params are left as they are")                                  \
     X(FUSION, "fusion", "fused layers and the layer's own affine give the same")                   \
     X(RELEASE, "release", "release gives back all memory")

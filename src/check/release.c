@@ -7,6 +7,7 @@
 #include "check/escape.h"
 
 #define CYCLES 8 /* between two looks at the heap */
+#define BATCHES 3
 
 struct cycle {
     const struct layer_case *c;
@@ -19,10 +20,12 @@ struct cycle {
     int64_t heap_bytes; /* what the plugin's own code took and did not give back, so far */
 };
 
+/* Every variant is prepared; the last forward and the plain backward run. */
 static void run_cycle(void *context)
 {
     struct cycle *cycle = context;
     struct checker *k = cycle->k;
+    struct prepared *before = NULL;
     uint32_t count;
     const struct cb_variant *variants = cb__trial_variants(cycle->type, &count);
     cb__checker_set_up(k);
@@ -32,8 +35,14 @@ static void run_cycle(void *context)
             if (variants[i].pass == CB_PASS_FORWARD) {
                 cb__checker_write(k, k->c->x, k->params);
                 cb__trial_run(&k->core, p);
+                before = p;
             }
         }
+    }
+    if (before != NULL && (cycle->type->layer.flags & CB_LAYER_NO_GRADIENT) == 0) {
+        const struct backward b = cb__checker_prepare_backward(k, "plain");
+        const struct wish all = {.dx = k->dx_mask, .dw = k->dw_mask, .dx_in_dy = -1};
+        (void)cb__checker_backward(k, before, &b, &all);
     }
 }
 
@@ -46,7 +55,7 @@ static bool live(struct cycle *cycle)
     cycle->k = arena != NULL ? CB_NEW(arena, struct checker) : NULL;
     bool is_done = false;
     if (cycle->k != NULL) {
-        *cycle->k = (struct checker){.c = cycle->c, .tally = &unheard};
+        *cycle->k = (struct checker){.c = cycle->c, .x = cycle->c->x, .tally = &unheard};
         cycle->k->core.is_exact = cycle->tally->is_exact;
         cycle->k->core.stage = cycle->tally->stage;
         cycle->k->core.heap = &cycle->heap_bytes;
@@ -79,7 +88,7 @@ void cb__check_release(const struct layer_case *c, struct cb_device *device, con
 {
     struct cycle cycle = {.c = c, .device = device, .type = type, .diag = diag, .tally = tally};
     uint64_t device_before, device_after, peak;
-    int64_t grown[3];
+    int64_t least = INT64_MAX, least_whole = INT64_MAX; /* growth in a batch: by the plugin's share, of the whole heap */
     if ((type->layer.flags & CB_LAYER_VIEW) != 0 || !live(&cycle)) { /* the first, that was never prepared, and: */
         return;
     }
@@ -88,20 +97,21 @@ void cb__check_release(const struct layer_case *c, struct cb_device *device, con
         (void)live(&cycle);
     }
     cb_device_memory(device, &device_before, &peak);
-    for (int batch = 0; batch < 3; batch++) {
+    for (int batch = 0; batch < BATCHES; batch++) {
+        const uint64_t before = cb__trial_heap_bytes();
         cycle.heap_bytes = 0;
         for (int i = 0; i < CYCLES; i++) {
             (void)live(&cycle);
         }
-        grown[batch] = cycle.heap_bytes;
+        const int64_t whole = (int64_t)(cb__trial_heap_bytes() - before);
+        least = cycle.heap_bytes < least ? cycle.heap_bytes : least;
+        least_whole = whole < least_whole ? whole : least_whole;
     }
     cb_device_memory(device, &device_after, &peak);
-    /* A thread of the driver may take memory while the plugin's code runs; a leak comes in every batch. */
-    int64_t least = grown[0];
-    for (int batch = 1; batch < 3; batch++) {
-        least = grown[batch] < least ? grown[batch] : least;
-    }
-    say(&cycle, least < CYCLES * 16, "each life of the layer leaves %lld bytes behind: what `self` points to is not freed",
+    /* A block that the plugin freed may serve the core next, and then seem not to be given back: the whole heap must have
+     * grown as well. A thread of the driver may take memory meanwhile; a leak comes in every batch. */
+    const bool leaks = least >= CYCLES * 16 && least_whole >= least - least / 8;
+    say(&cycle, !leaks, "each life of the layer leaves %lld bytes behind: what `self` points to is not freed",
         (long long)(least / CYCLES));
     say(&cycle, device_after <= device_before, "%lld bytes of the device's memory are not given back",
         (long long)device_after - (long long)device_before);

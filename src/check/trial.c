@@ -1,11 +1,6 @@
-/* trial.c: the host table of the checks, and the memory with guard words. See trial.h. */
+/* trial.c: the memory with guard words, and a layer in it. See trial.h. */
 #include "check/trial.h"
 
-#include <math.h>
-#if defined(__GLIBC__)
-#include <malloc.h>
-#endif
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +9,7 @@
 #include "check/escape.h"
 #include "graph/descriptor.h"
 
-#define GUARD_BYTES 512
+#define GUARD_BYTES 16384 /* before and behind each tensor: what goes astray mostly lands near */
 
 void cb__trial_must(struct cb_core *core, enum cb_status status, const char *what)
 {
@@ -70,6 +65,14 @@ struct cb_tensor *cb__trial_tensor(struct cb_core *core, const char *name, uint3
     return &g->tensor;
 }
 
+struct cb_arena *cb__trial_scratch(struct cb_core *core)
+{
+    cb_arena_destroy(core->scratch);
+    core->scratch = cb_arena_create();
+    cb__trial_must(core, core->scratch != NULL ? CB_OK : CB_MEMORY, "memory");
+    return core->scratch;
+}
+
 void cb__trial_poison(struct cb_core *core, const struct cb_tensor *tensor)
 {
     cb__trial_must(core,
@@ -81,7 +84,11 @@ void cb__trial_poison(struct cb_core *core, const struct cb_tensor *tensor)
 /* The first word of a part of the whole buffer that is not the pattern, -1 when all are. From the end: the last. */
 static int64_t first_other(struct cb_core *core, const struct guarded *g, uint64_t at, uint64_t bytes, bool from_end)
 {
-    uint32_t *words = cb_arena_alloc(core->arena, bytes);
+    uint32_t *words = core->guard_words;
+    if (words == NULL || core->guard_bytes < bytes) {
+        words = core->guard_words = cb_arena_alloc(core->arena, bytes);
+        core->guard_bytes = bytes;
+    }
     cb__trial_must(core, words != NULL ? CB_OK : CB_MEMORY, "guard words");
     cb__trial_must(core, cb_buffer_read(core->device, g->whole, at, words, bytes, core->diag), "guard words");
     for (int64_t i = 0, n = (int64_t)(bytes / 4); i < n; i++) {
@@ -131,224 +138,6 @@ struct array cb__trial_read(struct cb_core *core, const struct cb_tensor *tensor
     return a;
 }
 
-/* ---- the plugin's share of the heap ---- */
-
-/* Bytes in use, 0 where the C library does not tell. */
-static uint64_t heap_bytes(void)
-{
-#if defined(__GLIBC__) && (__GLIBC__ > 2 || (__GLIBC__ == 2 && __GLIBC_MINOR__ >= 33))
-    const struct mallinfo2 info = mallinfo2();
-    return (uint64_t)info.uordblks + (uint64_t)info.hblkhd;
-#else
-    return 0;
-#endif
-}
-
-/* Around every call of the plugin's code, and the other way round in every host function that takes memory itself. */
-static void plugin_begins(struct cb_core *core)
-{
-    if (core->heap != NULL) {
-        (void)cb_device_finish(core->device, NULL); /* its threads are quiet */
-        core->heap_mark = heap_bytes();
-    }
-}
-
-static void plugin_ends(struct cb_core *core)
-{
-    if (core->heap != NULL) {
-        *core->heap += (int64_t)(heap_bytes() - core->heap_mark);
-    }
-}
-
-/* ---- host functions ---- */
-
-static enum cb_status host_fail(struct cb_core *core, enum cb_status status, const char *option, const char *fmt, ...)
-{
-    va_list args;
-    (void)option;
-    va_start(args, fmt);
-    vsnprintf(core->message, sizeof(core->message), fmt, args);
-    va_end(args);
-    return status;
-}
-
-static bool dims_are_sound(uint32_t rank, const int64_t *dims)
-{
-    double count = 1.0;
-    for (uint32_t i = 0; rank <= CB_MAX_RANK && i < rank; i++) {
-        count *= dims[i] > 0 ? (double)dims[i] : INFINITY;
-    }
-    return rank <= CB_MAX_RANK && count < 1e9;
-}
-
-static void declare(struct trial_declared *slot, uint32_t dtype, uint32_t rank, const int64_t *dims)
-{
-    slot->dtype = dtype;
-    slot->rank = rank;
-    memcpy(slot->dims, dims, rank * sizeof(*dims));
-}
-
-static enum cb_status host_output(struct cb_core *core, uint32_t index, uint32_t dtype, uint32_t rank,
-                                  const int64_t *dims)
-{
-    if (index >= TRIAL_MAX || !dims_are_sound(rank, dims)) {
-        return host_fail(core, CB_INVALID, NULL, "output %u is declared with impossible dims", index);
-    }
-    declare(&core->outputs[index], dtype, rank, dims);
-    core->output_mask |= 1u << index;
-    return CB_OK;
-}
-
-static enum cb_status host_param(struct cb_core *core, const struct cb_param_decl *decl)
-{
-    if (core->param_count == TRIAL_MAX || decl->name == NULL || !dims_are_sound(decl->rank, decl->dims)) {
-        return host_fail(core, CB_INVALID, NULL, "a param is declared without a name or with impossible dims");
-    }
-    core->params[core->param_count++] = *decl;
-    return CB_OK;
-}
-
-static enum cb_status host_state(struct cb_core *core, const struct cb_param_decl *decl)
-{
-    if (core->state_count == TRIAL_MAX || decl->name == NULL || !dims_are_sound(decl->rank, decl->dims)) {
-        return host_fail(core, CB_INVALID, NULL, "a state is declared without a name or with impossible dims");
-    }
-    core->states[core->state_count++] = *decl;
-    return CB_OK;
-}
-
-static enum cb_status host_saved(struct cb_core *core, uint32_t dtype, uint32_t rank, const int64_t *dims)
-{
-    if (core->saved_count == TRIAL_MAX || !dims_are_sound(rank, dims)) {
-        return host_fail(core, CB_INVALID, NULL, "a saved tensor is declared with impossible dims");
-    }
-    declare(&core->saves[core->saved_count++], dtype, rank, dims);
-    return CB_OK;
-}
-
-/* Enough of an epilogue to see that indices, channels and trailing arguments are right. */
-static const char *const chain_header =
-    "#define CB_EPILOGUE 1\n"
-    "#define CB_EPILOGUE_PARAMS , __global const float *cbe0_s, __global const float *cbe1_a\n"
-    "#define CB_EPILOGUE_ARGS , cbe0_s, cbe1_a\n"
-    "static inline float cb_epilogue1(float v, long i, long k CB_EPILOGUE_PARAMS)\n"
-    "{\n    return v * cbe0_s[k] + cbe1_a[i];\n}\n"
-    "static inline float16 cb_epilogue16(float16 v, long i, long k CB_EPILOGUE_PARAMS)\n"
-    "{\n    return v * vload16(0, cbe0_s + k) + vload16(0, cbe1_a + i);\n}\n";
-
-static enum cb_status give_kernel(struct cb_core *core, const char *source, const char *entry, const char *defines)
-{
-    struct prepared *p = core->now;
-    char *path = cb_kernel_path(core->arena, source != NULL ? source : core->type->layer.name, core->type->folder);
-    const char *header = p->chained ? chain_header : NULL;
-    if (core->type->layer.pointwise != NULL) {
-        header = cb__trial_pointwise_header(core, path);
-        path = cb_kernel_path(core->arena, "core/trial_pointwise", NULL);
-    }
-    if (path == NULL || p->kernel_count == TRIAL_MAX) {
-        return host_fail(core, CB_NOT_FOUND, NULL, "no kernel file for `%s`, or too many kernels", entry);
-    }
-    return cb_kernel_get(core->device, header, path, defines, entry, &p->kernels[p->kernel_count++], core->diag);
-}
-
-static enum cb_status give_workspace(struct cb_core *core, uint32_t dtype, int64_t count)
-{
-    if (core->now->workspace_count == TRIAL_MAX || count < 1) {
-        return host_fail(core, CB_INVALID, NULL, "more than %d workspaces, or one of %lld elements", TRIAL_MAX, (long long)count);
-    }
-    core->now->workspace[core->now->workspace_count++] = cb__trial_tensor(core, "a workspace", dtype, 1, &count);
-    return CB_OK;
-}
-
-static enum cb_status give_derived(struct cb_core *core, uint32_t dtype, int64_t count)
-{
-    if (core->now->derived_count == TRIAL_MAX || count < 1) {
-        return host_fail(core, CB_INVALID, NULL, "more than %d derived tensors, or one of %lld elements", TRIAL_MAX,
-                         (long long)count);
-    }
-    core->now->derived[core->now->derived_count++] = cb__trial_tensor(core, "a derived tensor", dtype, 1, &count);
-    return CB_OK;
-}
-
-static enum cb_status give_launch(struct cb_core *core, struct cb_kernel *kernel, const struct cb_grid *grid,
-                                  const struct cb_arg *args, uint32_t arg_count)
-{
-    struct cb_arg all[66];
-    if (kernel == NULL || arg_count > 64) {
-        return host_fail(core, CB_INVALID, NULL, "%s", kernel == NULL ? "it launches a kernel that its variant does not name"
-                                                                      : "a kernel with more than 64 arguments");
-    }
-    memcpy(all, args, arg_count * sizeof(*args));
-    if (core->now->chained && cb_kernel_arg_count(kernel) > arg_count) {
-        all[arg_count++] = (struct cb_arg)CB_A_TENSOR(core->chain_scale);
-        all[arg_count++] = (struct cb_arg)CB_A_TENSOR(core->chain_add);
-    }
-    return cb_kernel_launch(core->device, kernel, grid, all, arg_count, core->diag);
-}
-
-static enum cb_status give_gemm(struct cb_core *core, const struct cb_gemm *gemm)
-{
-    if (core->now->chained && gemm->y->buffer == core->y[0]->buffer) { /* as src/graph/run.c */
-        const struct cb_arg args[] = {CB_A_TENSOR(core->chain_scale), CB_A_TENSOR(core->chain_add)};
-        return cb_device_gemm(core->device, gemm, chain_header, args, 2, core->diag);
-    }
-    return cb_device_gemm(core->device, gemm, NULL, NULL, 0, core->diag);
-}
-
-static enum cb_status give_fill(struct cb_core *core, const struct cb_tensor *tensor, float value)
-{
-    uint32_t pattern;
-    memcpy(&pattern, &value, sizeof(pattern));
-    return cb_buffer_fill(core->device, tensor->buffer, 0, (uint64_t)cb_tensor_count(tensor) * 4, pattern, core->diag);
-}
-
-static enum cb_status give_copy(struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from)
-{
-    return cb_buffer_copy(core->device, to->buffer, 0, from->buffer, 0, (uint64_t)cb_tensor_count(from) * 4,
-                          core->diag);
-}
-
-static const struct cb_device_facts *host_device(struct cb_core *core)
-{
-    return cb_device_get_facts(core->device);
-}
-
-/* What plugins call: the functions above, outside the plugin's account. */
-#define HOST(name, parameters, ...)                                                                \
-    static enum cb_status host_##name parameters                                                   \
-    {                                                                                              \
-        plugin_ends(core);                                                                         \
-        const enum cb_status status = give_##name(__VA_ARGS__);                                    \
-        plugin_begins(core);                                                                       \
-        return status;                                                                             \
-    }
-HOST(kernel, (struct cb_core *core, const char *source, const char *entry, const char *defines), core, source, entry, defines)
-HOST(workspace, (struct cb_core *core, uint32_t dtype, int64_t count), core, dtype, count)
-HOST(derived, (struct cb_core *core, uint32_t dtype, int64_t count), core, dtype, count)
-HOST(launch, (struct cb_core *core, struct cb_kernel *kernel, const struct cb_grid *grid, const struct cb_arg *args,
-              uint32_t arg_count), core, kernel, grid, args, arg_count)
-HOST(gemm, (struct cb_core *core, const struct cb_gemm *gemm), core, gemm)
-HOST(fill, (struct cb_core *core, const struct cb_tensor *tensor, float value), core, tensor, value)
-HOST(copy, (struct cb_core *core, const struct cb_tensor *to, const struct cb_tensor *from), core, to, from)
-
-const struct cb_host cb__trial_host = {
-    .struct_size = sizeof(cb__trial_host),
-    .abi = CB_ABI,
-    .fail = host_fail,
-    .output = host_output,
-    .param = host_param,
-    .state = host_state,
-    .saved = host_saved,
-    .kernel = host_kernel,
-    .workspace = host_workspace,
-    .derived = host_derived,
-    .launch = host_launch,
-    .gemm = host_gemm,
-    .fill = host_fill,
-    .copy = host_copy,
-    .device = host_device,
-};
-
 /* ---- a layer ---- */
 
 enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, const struct cb_layer_type *type,
@@ -370,7 +159,7 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
     }
     for (uint32_t i = 0; i < x_count; i++) {
         if (!cb__layer_takes(layer, i, x[i].dtype)) {
-            return host_fail(core, CB_MISMATCH, NULL, "input %u holds whole numbers (ids), but it computes with values", i + 1);
+            return cb__trial_fail(core, CB_MISMATCH, NULL, "input %u holds whole numbers (ids), but it computes with values", i + 1);
         }
         struct cb_tensor *t = CB_NEW(arena, struct cb_tensor);
         *t = (struct cb_tensor){.struct_size = sizeof(*t), .dtype = x[i].dtype, .rank = x[i].rank};
@@ -385,18 +174,18 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
                                     .x_count = x_count,
                                     .x = core->x};
     if (layer->check != NULL) {
-        plugin_begins(core);
+        cb__trial_plugin_begins(core);
         const enum cb_status status = layer->check(&core->in);
-        plugin_ends(core);
+        cb__trial_plugin_ends(core);
         CB_TRY(status);
     }
     core->output_count = 1;
     if (layer->infer == NULL) {
-        return host_output(core, 0, CB_F32, x[0].rank, x[0].dims);
+        return cb__trial_host.output(core, 0, CB_F32, x[0].rank, x[0].dims);
     }
-    plugin_begins(core);
+    cb__trial_plugin_begins(core);
     const enum cb_status inferred = layer->infer(&core->in);
-    plugin_ends(core);
+    cb__trial_plugin_ends(core);
     CB_TRY(inferred);
     core->output_count = layer->output_count == 0 ? 1 : layer->output_count;
     while ((layer->flags & CB_LAYER_FEWER_OUTPUTS) != 0 && core->output_count > 1 &&
@@ -405,7 +194,7 @@ enum cb_status cb__trial_infer(struct cb_core *core, struct cb_device *device, c
     }
     for (uint32_t i = 0; i < core->output_count; i++) {
         if ((core->output_mask >> i & 1u) == 0) {
-            return host_fail(core, CB_INVALID, NULL, "infer did not declare output %u", i);
+            return cb__trial_fail(core, CB_INVALID, NULL, "infer did not declare output %u", i);
         }
     }
     return CB_OK;
@@ -465,15 +254,17 @@ void cb__trial_allocate(struct cb_core *core)
 void cb__trial_finish(struct cb_core *core)
 {
     if (core->type->layer.release != NULL) {
-        plugin_begins(core);
+        cb__trial_plugin_begins(core);
         core->type->layer.release(&core->in);
-        plugin_ends(core);
+        cb__trial_plugin_ends(core);
     }
     for (uint32_t i = 0; i < core->memory_count; i++) {
         cb_buffer_destroy(core->memory[i]->window);
         cb_buffer_destroy(core->memory[i]->whole);
     }
     core->memory_count = 0;
+    cb_arena_destroy(core->scratch);
+    core->scratch = NULL;
 }
 
 static void enter(struct cb_core *core, struct prepared *p, const char *doing)
@@ -494,9 +285,9 @@ static void enter(struct cb_core *core, struct prepared *p, const char *doing)
 
 static enum cb_status call(struct cb_core *core, enum cb_status (*function)(struct cb_instance *in))
 {
-    plugin_begins(core);
+    cb__trial_plugin_begins(core);
     const enum cb_status status = function(&core->in);
-    plugin_ends(core);
+    cb__trial_plugin_ends(core);
     return status;
 }
 
@@ -506,9 +297,9 @@ struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant
     p->variant = variant;
     p->chained = chained;
     enter(core, p, "preparing");
-    plugin_begins(core);
+    cb__trial_plugin_begins(core);
     const enum cb_status compiled = cb__variant_kernels(&core->in, variant);
-    plugin_ends(core);
+    cb__trial_plugin_ends(core);
     cb__trial_must(core, compiled, variant->name);
     if (variant->prepare != NULL) {
         cb__trial_must(core, call(core, variant->prepare), variant->name);
@@ -522,10 +313,10 @@ void cb__trial_run(struct cb_core *core, struct prepared *p)
     for (uint32_t i = 0; i < p->workspace_count; i++) {
         cb__trial_poison(core, p->workspace[i]);
     }
-    for (uint32_t i = 0; i < p->derived_count; i++) {
+    for (uint32_t i = 0; i < p->derived_count && !core->keeps_derived; i++) {
         cb__trial_poison(core, p->derived[i]);
     }
-    if (p->variant->derive != NULL) {
+    if (p->variant->derive != NULL && !core->keeps_derived) {
         cb__trial_must(core, call(core, p->variant->derive), p->variant->name);
     }
     cb__trial_must(core, call(core, p->variant->run), p->variant->name);

@@ -38,6 +38,7 @@ struct trial_declared {
 
 struct cb_core {
     struct cb_arena *arena;
+    struct cb_arena *scratch; /* see cb__trial_scratch */
     struct cb_device *device;
     struct cb_diag *diag;
     const struct cb_layer_type *type;
@@ -54,6 +55,9 @@ struct cb_core {
     struct cb_tensor *lengths; /* NULL: the inputs have none */
     struct guarded *memory[1024];
     uint32_t memory_count;
+    uint32_t *guard_words; /* room to read guard words into */
+    uint64_t guard_bytes;
+    bool keeps_derived; /* a run finds the derived tensors of the last one, as that of a frozen layer does */
     uint32_t poison, guard; /* patterns that fill what is not written yet, and what nobody may write */
     bool is_exact;          /* no guard words */
     char *stage;            /* CB__STAGE_BYTES or NULL: what runs now */
@@ -65,8 +69,16 @@ struct cb_core {
     struct cb_tensor *chain_scale, *chain_add; /* of the test's epilogue: [C] and like y */
 };
 
-/* What plugins get from a trial; a registry is created with it. */
+/* host.c: what plugins get from a trial; a registry is created with it. */
 extern const struct cb_host cb__trial_host;
+/* Its `fail`: keeps the text in core->message, returns `status`. */
+enum cb_status cb__trial_fail(struct cb_core *core, enum cb_status status, const char *option, const char *fmt, ...)
+    CB_PRINTF(4, 5);
+uint64_t cb__trial_heap_bytes(void); /* in use by the process, 0 where the C library does not tell */
+/* Around every call of the plugin's code, and the other way round in every host function that takes memory itself: what the
+ * heap grows by in between is added to *core->heap. */
+void cb__trial_plugin_begins(struct cb_core *core);
+void cb__trial_plugin_ends(struct cb_core *core);
 
 /* Reads the options and runs check and infer on the inputs' shapes; on failure `core->message` says what the plugin (or
  * the options' reader) said. Allocates nothing on the device. */
@@ -82,6 +94,9 @@ struct cb_tensor *cb__trial_tensor(struct cb_core *core, const char *name, uint3
 void cb__trial_write(struct cb_core *core, const struct cb_tensor *tensor, const struct array *values);
 struct array cb__trial_read(struct cb_core *core, const struct cb_tensor *tensor);
 void cb__trial_poison(struct cb_core *core, const struct cb_tensor *tensor);
+
+/* An arena for what lives no longer than until the next call; what the last one gave is freed. Until trial_finish. */
+struct cb_arena *cb__trial_scratch(struct cb_core *core);
 
 /* Compiles a variant. `chained`: with the epilogue v -> v * scale[channel] + add[index]. */
 struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant *variant, bool chained);

@@ -67,6 +67,8 @@ struct cb_progress_line;
 struct cb_watch cb_cli_watch(struct cb_cli *cli);
 /* What the line begins with from now on ("finetune, seed 2 of 5: "); NULL: nothing. The text must live on. */
 void cb_cli_set_stage(const char *stage);
+/* One line on a terminal, written over by the next: what is being done now. */
+void cb_cli_show_progress(struct cb_cli *cli, const char *text);
 void cb_cli_clear_progress(struct cb_cli *cli);
 bool cb_cli_was_interrupted(void);
 

@@ -67,8 +67,9 @@ static enum cb_status check_layer(struct cb_cli *cli, const struct cb_checked *t
     snprintf(f->stage, sizeof(f->stage), "opening the device");
     status = status == CB_OK ? cb_device_open(cli->device, &device, cli->diag) : status;
     if (status == CB_OK) {
-        const struct cb_layer_check request = {.is_small = is_simulated, .is_exact = is_simulated, .stage = f->stage,
-                                               .report = report, .context = f};
+        const struct cb_layer_check request = {.is_small = is_simulated,
+                                               .is_short = cb_cli_has(cli, "--short"), .is_exact = is_simulated,
+                                               .stage = f->stage, .report = report, .context = f};
         snprintf(f->path, sizeof(f->path), "%s", type->path);
         snprintf(f->device, sizeof(f->device), "%s", cb_device_get_info(device)->name);
         status = cb_layer_check(&request, type, device, &f->case_count, cli->diag);
@@ -84,14 +85,19 @@ static enum cb_status check_layer(struct cb_cli *cli, const struct cb_checked *t
 }
 
 /* Waits; ends a child whose stage does not change for too long. Returns what waitpid says; `*out_hangs`. */
-static int watch(pid_t child, const struct findings *f, bool *out_hangs)
+static int watch(struct cb_cli *cli, const char *word, pid_t child, const struct findings *f, bool *out_hangs)
 {
+    char line[CB__STAGE_BYTES + 80];
     char stage[CB__STAGE_BYTES];
     int status = 0, polls = 0;
     memcpy(stage, f->stage, sizeof(stage));
     *out_hangs = false;
     while (waitpid(child, &status, WNOHANG) == 0) {
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        if (polls % 5 == 0) {
+            snprintf(line, sizeof(line), "%s, case %u: %s", word, f->case_count + 1, f->stage);
+            cb_cli_show_progress(cli, line);
+        }
         polls = memcmp(stage, f->stage, sizeof(stage)) == 0 ? polls + 1 : 0;
         memcpy(stage, f->stage, sizeof(stage));
         if (polls > PATIENCE_SECONDS * 50) {
@@ -99,6 +105,7 @@ static int watch(pid_t child, const struct findings *f, bool *out_hangs)
             kill(child, SIGKILL);
         }
     }
+    cb_cli_clear_progress(cli);
     return status;
 }
 
@@ -128,7 +135,7 @@ static enum cb_status check_apart(struct cb_cli *cli, const struct cb_checked *t
         fflush(NULL);
         _exit(99); /* no exit handlers: the drivers' have crashed before */
     }
-    const int status = watch(child, f, &hangs);
+    const int status = watch(cli, target->word, child, f, &hangs);
     if (hangs) {
         add_crash(f, "it does not come back");
     } else if (WIFSIGNALED(status)) {
@@ -164,11 +171,31 @@ void cb__cli_print_check(struct cb_cli *cli, const char *layer, const char *chec
     }
 }
 
-/* Returns whether all passed. */
-static bool print_findings(struct cb_cli *cli, const struct cb_checked *target, const struct findings *f)
+static void print_json_summary(struct cb_cli *cli, const struct cb_checked *target, const struct findings *f,
+                               uint32_t kinds, uint32_t bad, double seconds)
+{
+    struct cb_value *map = cb_value_map(cli->arena, NULL), *notes = cb_value_list(cli->arena, NULL);
+    for (uint32_t i = 0; i < f->remark_count; i++) {
+        (void)cb_list_append(cli->arena, notes, cb_value_text(cli->arena, f->remarks[i], NULL));
+    }
+    (void)cb_map_set(cli->arena, map, "layer", cb_value_text(cli->arena, target->word, NULL));
+    (void)cb_map_set(cli->arena, map, "plugin", cb_value_text(cli->arena, f->path, NULL));
+    (void)cb_map_set(cli->arena, map, "device", cb_value_text(cli->arena, f->device, NULL));
+    (void)cb_map_set(cli->arena, map, "passed", cb_value_bool(cli->arena, bad == 0, NULL));
+    (void)cb_map_set(cli->arena, map, "checks", cb_value_int(cli->arena, kinds, NULL));
+    (void)cb_map_set(cli->arena, map, "failed", cb_value_int(cli->arena, bad, NULL));
+    (void)cb_map_set(cli->arena, map, "cases", cb_value_int(cli->arena, f->case_count, NULL));
+    (void)cb_map_set(cli->arena, map, "seconds", cb_value_real(cli->arena, seconds, NULL));
+    (void)cb_map_set(cli->arena, map, "notes", notes);
+    cb_cli_print_json(map);
+}
+
+/* Returns whether all passed. `is_one_of_many`: what is well takes one line. */
+static bool print_findings(struct cb_cli *cli, const struct cb_checked *target, const struct findings *f, double seconds,
+                           bool is_one_of_many)
 {
     uint32_t kinds = 0, bad = 0;
-    if (!cli->json) {
+    if (!cli->json && !is_one_of_many) {
         printf("%s (%s) on %s\n", target->word, f->path, f->device);
     }
     for (int i = 0; i < CB_CHECK_COUNT; i++) {
@@ -178,15 +205,21 @@ static bool print_findings(struct cb_cli *cli, const struct cb_checked *target, 
         }
         kinds++;
         bad += a->failed > 0;
+        if (is_one_of_many && !cli->json && a->failed == 0) {
+            continue;
+        }
         cb__cli_print_check(cli, target->word, cb__check_word((enum cb_check)i), a->count, a->failed,
                             a->failed > 0 ? a->first : cb__check_sentence((enum cb_check)i));
     }
-    for (uint32_t i = 0; i < f->remark_count && !cli->json; i++) {
+    for (uint32_t i = 0; i < f->remark_count && !cli->json && !is_one_of_many; i++) {
         printf("note    %s\n", f->remarks[i]);
     }
-    if (!cli->json) {
-        printf("%s: %u of %u checks passed, on %u cases\n", target->word, kinds - bad, kinds, f->case_count);
+    if (cli->json) {
+        print_json_summary(cli, target, f, kinds, bad, seconds);
+    } else {
+        printf("%s: %u of %u checks passed, on %u cases, in %.1f s\n", target->word, kinds - bad, kinds, f->case_count, seconds);
     }
+    fflush(stdout);
     return bad == 0;
 }
 
@@ -259,8 +292,9 @@ static enum cb_status find_targets(struct cb_cli *cli, const char *what, struct 
 }
 
 /* `*all_good` turns false when a check fails. */
-static enum cb_status check_target(struct cb_cli *cli, const struct cb_checked *target, bool *all_good)
+static enum cb_status check_target(struct cb_cli *cli, const struct cb_checked *target, bool is_one_of_many, bool *all_good)
 {
+    const double start = cb_clock_seconds();
     struct findings *f = mmap(NULL, sizeof(*f), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (f == MAP_FAILED) {
         return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
@@ -271,7 +305,7 @@ static enum cb_status check_target(struct cb_cli *cli, const struct cb_checked *
         cli->error_count++;
         status = (enum cb_status)f->status;
     } else if (status == CB_OK) {
-        *all_good = print_findings(cli, target, f) && *all_good;
+        *all_good = print_findings(cli, target, f, cb_clock_seconds() - start, is_one_of_many) && *all_good;
     }
     munmap(f, sizeof(*f));
     return status;
@@ -279,16 +313,28 @@ static enum cb_status check_target(struct cb_cli *cli, const struct cb_checked *
 
 int cb_cli_plugin_check(struct cb_cli *cli)
 {
-    struct cb_checked *targets = NULL;
-    size_t count = 0;
     bool all_good = true;
-    if (cli->argument_count != 2) {
-        return cb_cli_misuse(cli, "name one layer, its .so, or a folder of them: cambium plugin check NAME");
+    size_t count = 0, faulty = 0;
+    enum cb_status status = CB_OK;
+    if (cli->argument_count < 2) {
+        return cb_cli_misuse(cli, "name a layer, its .so, or a folder of them: cambium plugin check NAME");
     }
-    enum cb_status status = find_targets(cli, cli->arguments[1], &targets, &count);
-    for (size_t i = 0; status == CB_OK && i < count; i++) {
-        status = cb_cli_has(cli, "--races") ? cb__cli_check_races(cli, &targets[i], &all_good)
-                                            : check_target(cli, &targets[i], &all_good);
+    for (size_t a = 1; a < cli->argument_count && status == CB_OK; a++) {
+        struct cb_checked *targets = NULL;
+        size_t found = 0;
+        status = find_targets(cli, cli->arguments[a], &targets, &found);
+        const bool are_many = found > 1 || cli->argument_count > 2;
+        for (size_t i = 0; status == CB_OK && i < found; i++) {
+            bool is_good = true;
+            status = cb_cli_has(cli, "--races") ? cb__cli_check_races(cli, &targets[i], &is_good)
+                                                : check_target(cli, &targets[i], are_many, &is_good);
+            count++;
+            faulty += !is_good;
+            all_good = all_good && is_good;
+        }
+    }
+    if (status == CB_OK && count > 1 && !cli->json) {
+        printf("%zu of %zu layers passed\n", count - faulty, count);
     }
     const int code = cb_cli_finish(cli, status);
     return code == 0 && !all_good ? 1 : code;

@@ -50,6 +50,15 @@ void cb_cli_clear_progress(struct cb_cli *cli)
     }
 }
 
+void cb_cli_show_progress(struct cb_cli *cli, const char *text)
+{
+    if (draws(cli)) {
+        fprintf(stderr, "\r\033[K%.100s", text);
+        fflush(stderr);
+        line_is_drawn = true;
+    }
+}
+
 /* `amount`: how far it is, in the work's own unit. `total` 0: nobody knows, so the time spent is shown. */
 static void draw(const char *what, uint64_t done, uint64_t total, const char *amount)
 {
