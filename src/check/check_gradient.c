@@ -48,6 +48,20 @@ static double change(struct checker *k, const struct results *above, const struc
     return sum;
 }
 
+/* What rounding alone may make of sum y dy: a slope below it over the first step is none. */
+static double floor_of(struct checker *k, const struct results *r)
+{
+    double squares = 0.0;
+    for (uint32_t o = 0; o < k->core.in.y_count; o++) {
+        const struct array *y = &r->y[o], *dy = o == 0 ? &k->dy : &k->other_dy[o];
+        for (int64_t i = 0; i < y->count; i++) {
+            const double rounding = 6e-8 * y->at.f[i] * dy->at.f[i];
+            squares += rounding * rounding;
+        }
+    }
+    return sqrt(squares);
+}
+
 static double largest_of(const struct array *a, double least)
 {
     double largest = least;
@@ -71,6 +85,7 @@ static struct finding look_at(struct checker *k, struct prepared *variant, const
     struct finding found = {.at = i};
     struct array moved = cb__array_copy(k->core.arena, s->z);
     double step = 1e-2 * largest_of(s->z, 1e-3);
+    const double least = floor_of(k, here) / step;
     for (int n = 0; n < STEPS; n++, step /= 5.0) {
         double noise_up, noise_down;
         moved.at.f[i] = s->z->at.f[i] + (float)step;
@@ -84,7 +99,7 @@ static struct finding look_at(struct checker *k, struct prepared *variant, const
         found.wrong = fabs(found.measured - s->dz->at.f[i]);
         const double scale = fmax(largest, fabs(found.measured)), bend = fabs(rise / up - fall / down);
         found.part = found.wrong / fmax(scale, 1e-30);
-        if (found.wrong <= ELEMENT_TOLERANCE * scale + bend + (noise_up + noise_down) / step) {
+        if (found.wrong <= ELEMENT_TOLERANCE * scale + bend + least + (noise_up + noise_down) / step) {
             return (struct finding){.at = i};
         }
     }
@@ -158,7 +173,7 @@ static void check_direction(struct checker *k, struct prepared *variant, const s
     const struct results above = run_at(k, variant, s, &up), below = run_at(k, variant, s, &down);
     const double measured = change(k, &above, &below, &noise), stated = cb__array_dot(s->dz, &way);
     const double usual = sqrt(size * step_size / (double)s->z->count);
-    if (fabs(measured - stated) <= GRADIENT_TOLERANCE * usual + 3.0 * noise ||
+    if (fabs(measured - stated) <= GRADIENT_TOLERANCE * usual + 3.0 * noise + floor_of(k, &above) ||
         !find_wrong_element(k, variant, s, &way, &found)) {
         cb__checker_check(k, CB_CHECK_GRADIENT, true, "%s", "");
         return;
