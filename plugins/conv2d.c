@@ -5,6 +5,7 @@
  * x is zero outside the picture. Each pixel's sum runs over (kh, kw, c) in this order whatever the batch, so that a
  * sample's result does not depend on the batch it is in. */
 #include "conv2d_depthwise.h"
+#include "conv2d_direct.h"
 #include "conv2d_winograd.h"
 #include "convolution.h"
 
@@ -230,6 +231,8 @@ static enum cb_status product_dw_run(struct cb_instance *in)
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "winograd", CB_CAP_TILE, winograd_accepts, winograd_forward_prepare,
      winograd_forward_derive, winograd_forward_run},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "direct", CB_CAP_TILE, direct_accepts, direct_prepare, direct_derive,
+     direct_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
      product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_forward_prepare, NULL,
