@@ -260,6 +260,7 @@ static const char *const trials[] = {
     "flatten]",
     "[{conv2d: {filters: 32, kernel: 1}}, {conv2d: {kernel: 5, groups: depthwise, padding: 2}}, {conv2d: "
     "{filters: 20, kernel: 3, stride: 2, padding: same}}, flatten]",
+    "[{conv2d: {filters: 20, kernel: [2, 4]}}, flatten]",
     "[{conv2d: {kernel: 3, groups: depthwise, padding: 1}}, {conv2d: {kernel: 3, groups: depthwise, stride: 2, "
     "padding: "
     "same}}, {conv2d: {kernel: [1, 2], groups: depthwise}}, flatten]",
