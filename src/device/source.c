@@ -113,11 +113,30 @@ char *cb_kernel_path(struct cb_arena *arena, const char *source, const char *bes
     return relative ? existing(cb_resource_path(arena, relative)) : NULL;
 }
 
-static char *include_path(struct cb_arena *arena, const char *folder, const char *name)
+/* Where the plugin that carries a file of the same name as `file` (a copy of it in a folder of CAMBIUM_CL_PATH) would have
+ * it: what it includes need not be copied too. NULL: none does. */
+static char *folder_of_original(struct cb_arena *arena, const char *file)
 {
-    char *path = existing_or_carried(name[0] == '/' ? cb_arena_strdup(arena, name)
-                                                    : cb_arena_printf(arena, "%s/%s", folder, name));
-    char *search;
+    const char *name = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+    char *folder = NULL;
+    pthread_mutex_lock(&carried_mutex);
+    for (const struct carried *one = all_carried; one && !folder; one = one->next) {
+        folder = strcmp(one->file->name, name) == 0 ? cb_path_folder(arena, one->path) : NULL;
+    }
+    pthread_mutex_unlock(&carried_mutex);
+    return folder;
+}
+
+/* Beside the file that includes it, beside the one that it is a copy of, in cl/include. */
+static char *include_path(struct cb_arena *arena, const char *file, const char *name)
+{
+    const bool is_whole = name[0] == '/';
+    char *path = existing_or_carried(is_whole ? cb_arena_strdup(arena, name)
+                                              : cb_arena_printf(arena, "%s/%s", cb_path_folder(arena, file), name));
+    char *search, *original = path || is_whole ? NULL : folder_of_original(arena, file);
+    if (original) {
+        path = existing_or_carried(cb_arena_printf(arena, "%s/%s", original, name));
+    }
     for (size_t i = 0; !path && (search = search_folder(arena, i)); i++) {
         char *relative = cb_arena_printf(arena, "include/%s", name);
         path = relative ? existing(cb_path_join(arena, search, relative)) : NULL;
@@ -181,7 +200,7 @@ static enum cb_status expand(struct cb_arena *arena, const struct open_file *fil
 static enum cb_status expand_include(struct cb_arena *arena, const struct open_file *file, const char *name,
                                      const struct cb_place *at, struct cb_text *out, struct cb_diag *diag)
 {
-    char *path = include_path(arena, cb_path_folder(arena, file->path), name);
+    char *path = include_path(arena, file->path, name);
     if (!path) {
         return cb_fail(diag, CB_NOT_FOUND, at, "`%s` is neither beside `%s` nor in cl/include", name, file->path);
     }
