@@ -38,7 +38,8 @@ CB_PLUGIN({
     .name = "adaptive_avgpool2d",
     .family = "pooling",
     .summary = "a picture averaged down to a given size",
-    .formula = "y[n,i,j,c] = mean of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH), likewise w",
+    .formula = "y[n,i,j,c] = mean of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH),\n"
+               "floor(j*W/OW) <= w < ceil((j+1)*W/OW); OH, OW: output_size",
     .example = "- adaptive_avgpool2d: {output_size: 7}",
     CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),

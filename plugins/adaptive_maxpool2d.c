@@ -41,7 +41,8 @@ CB_PLUGIN({
     .name = "adaptive_maxpool2d",
     .family = "pooling",
     .summary = "the largest values of a picture at a given size",
-    .formula = "y[n,i,j,c] = max of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH), likewise w",
+    .formula = "y[n,i,j,c] = max of x[n,h,w,c] over floor(i*H/OH) <= h < ceil((i+1)*H/OH),\n"
+               "floor(j*W/OW) <= w < ceil((j+1)*W/OW); OH, OW: output_size",
     .example = "- adaptive_maxpool2d: {output_size: 7}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_SAVED,

@@ -94,7 +94,7 @@ CB_PLUGIN({
     .name = "avgpool2d",
     .family = "pooling",
     .summary = "the mean of each window",
-    .formula = "y[n,i,j,c] = mean over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]",
+    .formula = "y[n,i,j,c] = mean over the window of x[n, i*stride - top + a, j*stride - left + b, c]",
     .example = "- avgpool2d: {kernel: 2}",
     CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),

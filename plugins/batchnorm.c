@@ -249,7 +249,9 @@ CB_PLUGIN({
     .name = "batchnorm",
     .family = "normalization",
     .summary = "each channel shifted and scaled to mean 0, variance 1, then by a learned scale and shift",
-    .formula = "y = (x - mean) * w / sqrt(var + epsilon) + b",
+    .formula = "y = (x - mean) / sqrt(var + epsilon) * w + b\n"
+               "in training mean and var are the batch's, over all axes but C, and move the running ones:\n"
+               "running = (1 - momentum) * running + momentum * batch; else mean and var are the running ones",
     .example = "- batchnorm: {epsilon: 0.001}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,

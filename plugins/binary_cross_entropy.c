@@ -112,7 +112,8 @@ CB_PLUGIN({
     .name = "binary_cross_entropy",
     .family = "losses",
     .summary = "the loss of several labels a sample: a yes or no for each class",
-    .formula = "loss = mean(-t * log(p) - (1 - t) * log(1 - p)), p = sigmoid(score)",
+    .formula = "loss = mean over the classes of w[k] * (-pos_weight[k] * t * log(p) - (1 - t) * log(1 - p)),\n"
+               "p = sigmoid(score), t = (1 - label_smoothing) * target + label_smoothing / 2, w: class_weights",
     .example = "loss: {binary_cross_entropy: {pos_weight: 3}}",
     CB_OPTIONS(options, defaults),
     .min_inputs = 2,

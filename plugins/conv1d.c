@@ -28,7 +28,8 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; 0, only with `groups: depthwise`: as many as channels in", CB_OPT_INT, AT(filters), 0,
+    {"filters", "channels out (torch's out_channels); only with `groups: depthwise` may it be left out: as many as channels in", CB_OPT_INT,
+     AT(filters), 1,
      1 << 20},
     {"kernel", "length of the filters", CB_OPT_INT, AT(kernel), 1, 1 << 16, NULL, CB_OPTION_REQUIRED},
     {"stride", "step from one output to the next", CB_OPT_INT, AT(stride), 1, 1 << 16},
@@ -215,7 +216,8 @@ CB_PLUGIN({
     .name = "conv1d",
     .family = "convolutions",
     .summary = "one-dimensional convolution of a sequence, in groups or depthwise if wanted",
-    .formula = "y[n,t,k] = b[k] + sum over j, c of x[n, t*stride + j*dilation - before, c] * w[j,c,k]",
+    .formula = "y[n,t,k] = b[k] + sum over j, c of x[n, t*stride + j*dilation - before, c] * w[j,c,k],\n"
+               "c over the channels of k's group; x is 0 outside the sequence",
     .example = "- conv1d: {filters: 64, kernel: 5, padding: same}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,

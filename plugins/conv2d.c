@@ -32,7 +32,8 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out; 0, only with `groups: depthwise`: as many as channels in", CB_OPT_INT, AT(filters), 0,
+    {"filters", "channels out (torch's out_channels); only with `groups: depthwise` may it be left out: as many as channels in", CB_OPT_INT,
+     AT(filters), 1,
      1 << 20},
     {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,
      CB_OPTION_REQUIRED, 2},
@@ -272,8 +273,9 @@ CB_PLUGIN({
     .family = "convolutions",
     .summary = "two-dimensional convolution, in groups or depthwise if wanted",
     .formula =
-        "y[n,oh,ow,k] = b[k] + sum over kh, kw, c of x[n, oh*stride + kh*dilation - top, ow*stride + kw*dilation - "
-        "left, c] * w[kh,kw,c,k]",
+        "y[n,oh,ow,k] = b[k] + sum over i, j, c of x[n,h,w,c] * w[i,j,c,k],\n"
+        "h = oh*stride + i*dilation - top, w = ow*stride + j*dilation - left, c over the channels of k's group;\n"
+        "x is 0 outside the picture",
     .example = "- conv2d: {filters: 64, kernel: 3, stride: 2, padding: same}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,

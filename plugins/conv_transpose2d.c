@@ -224,8 +224,9 @@ CB_PLUGIN({
     .name = "conv_transpose2d",
     .family = "convolutions",
     .summary = "transposed convolution: from small pictures to larger ones",
-    .formula = "y[n,oh,ow,k] = b[k] + sum of x[n,h,w,c] * w[kh,kw,k,c] over kh, kw, h, w, c with oh = h*stride + "
-               "kh*dilation - top, ow = w*stride + kw*dilation - left",
+    .formula = "y[n,oh,ow,k] = b[k] + sum of x[n,h,w,c] * w[i,j,k,c] over all h, w, i, j, c with\n"
+               "oh = h*stride + i*dilation - top, ow = w*stride + j*dilation - left\n"
+               "H' = (H - 1)*stride - top - bottom + (kernel - 1)*dilation + 1 + output_padding, W' likewise",
     .example = "- conv_transpose2d: {filters: 64, kernel: 4, stride: 2, padding: 1}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,

@@ -71,7 +71,8 @@ CB_PLUGIN({
     .name = "cosine_embedding",
     .family = "losses",
     .summary = "a loss of pairs of vectors: one direction for those that belong together",
-    .formula = "loss = 1 - cos(x0, x1) if label is 1, max(0, cos(x0, x1) - margin) if it is another",
+    .formula = "loss = 1 - cos(x0, x1) if the label is 1 or there is none,\n"
+               "max(0, cos(x0, x1) - margin) if it is another",
     .example = "loss: {cosine_embedding: {margin: 0.2}}",
     CB_OPTIONS(options, defaults),
     .min_inputs = 2,

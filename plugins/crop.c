@@ -15,7 +15,7 @@ static const struct options defaults = {.size = CB_LIST_EMPTY, .offset = CB_LIST
 static const struct cb_option options[] = {
     {"size", "height and width of the window, or one number for both", CB_OPT_INTS, AT(size), 1, 1 << 20, NULL,
      CB_OPTION_REQUIRED, 2},
-    {"offset", "where the window begins: [top, left]; default: it lies in the middle", CB_OPT_INTS, AT(offset), 0,
+    {"offset", "where the window begins: [top, left]; when left out: it lies in the middle", CB_OPT_INTS, AT(offset), 0,
      1 << 20, NULL, 0, 2},
 };
 

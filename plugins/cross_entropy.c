@@ -109,7 +109,8 @@ CB_PLUGIN({
     .name = "cross_entropy",
     .family = "losses",
     .summary = "the loss of classification: one right class per sample",
-    .formula = "loss = -log(softmax(scores)[target])",
+    .formula = "loss = -log(softmax(scores)[target])\n"
+               "with class_weights the mean over samples is a weighted one",
     .example = "loss: {cross_entropy: {label_smoothing: 0.1}}",
     CB_OPTIONS(options, defaults),
     .min_inputs = 2,

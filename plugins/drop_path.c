@@ -57,7 +57,8 @@ CB_PLUGIN({
     .name = "drop_path",
     .family = "regularization",
     .summary = "in training, a residual branch is dropped for some samples: stochastic depth",
-    .formula = "y = x * kept / (1 - rate), kept 0 for a whole sample with probability rate, else 1",
+    .formula = "y = x * kept / (1 - rate)\n"
+               "kept is 0 for a whole sample with probability rate, else 1",
     .example = "- drop_path: {rate: 0.1}",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

@@ -56,7 +56,8 @@ CB_PLUGIN({
     .name = "dropout",
     .family = "regularization",
     .summary = "in training, elements are zeroed at random",
-    .formula = "y = x * mask / (1 - rate), mask 0 with probability rate, else 1",
+    .formula = "y = x * kept / (1 - rate)\n"
+               "kept is 0 with probability rate, else 1",
     .example = "- dropout: {rate: 0.2}",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

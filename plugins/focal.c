@@ -69,7 +69,8 @@ CB_PLUGIN({
     .name = "focal",
     .family = "losses",
     .summary = "binary cross-entropy in which what is already right hardly counts: for rare classes",
-    .formula = "loss = mean(a * q^gamma * cross_entropy), q = |t - sigmoid(score)|, a = alpha if t is 1 else 1 - alpha",
+    .formula = "loss = mean over the classes of a * q^gamma * (-t * log(p) - (1 - t) * log(1 - p)),\n"
+               "p = sigmoid(score), q = |t - p|, a = alpha * t + (1 - alpha) * (1 - t), 1 if alpha is -1",
     .example = "loss: {focal: {alpha: 0.25, gamma: 2}}",
     CB_OPTIONS(options, defaults),
     .min_inputs = 2,

@@ -22,7 +22,8 @@ CB_PLUGIN({
     .name = "gelu",
     .family = "activations",
     .summary = "x times the share of a normal distribution below x",
-    .formula = "y = x * erfc(-x / sqrt(2)) / 2; tanh: y = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2",
+    .formula = "y = x * erfc(-x / sqrt(2)) / 2\n"
+               "approximate: tanh: y = x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2",
     .example = "- gelu: {approximate: tanh}",
     CB_OPTIONS(options, defaults),
     .pointwise = CB_POINTWISE(CB_NEEDS_X),

@@ -19,8 +19,11 @@ CB_PLUGIN({
     .name = "gru",
     .family = "sequences",
     .summary = "gated recurrent units: reads a sequence step by step, in one or both directions",
-    .formula = "r, z = s(x w_ih + b_ih + h w_hh + b_hh), n = tanh(x w_in + b_in + r (h w_hn + b_hn)), "
-               "y = h' = (1 - z) n + z h",
+    .formula = "r = sigmoid(x w_ir + b_ir + h w_hr + b_hr)\n"
+               "z = sigmoid(x w_iz + b_iz + h w_hz + b_hz)\n"
+               "n = tanh(x w_in + b_in + r * (h w_hn + b_hn))\n"
+               "y = h' = (1 - z) * n + z * h\n"
+               "h is 0 at first; w_ih holds w_ir, w_iz and w_in side by side, w_hh, b_ih and b_hh likewise",
     .example = "- gru: {units: 128, bidirectional: true}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_Y | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,

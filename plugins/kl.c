@@ -46,7 +46,7 @@ CB_PLUGIN({
     .name = "kl",
     .family = "losses",
     .summary = "the distance of predicted probabilities from target probabilities",
-    .formula = "loss = sum(t * (log(t) - log_softmax(scores)))",
+    .formula = "loss = sum over classes of t * (log(t) - log_softmax(scores))",
     .example = "loss: kl",
     .min_inputs = 2,
     .max_inputs = 2,

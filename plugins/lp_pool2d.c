@@ -53,7 +53,7 @@ CB_PLUGIN({
     .name = "lp_pool2d",
     .family = "pooling",
     .summary = "the p-norm of each window",
-    .formula = "y[n,i,j,c] = (sum over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]^power)^(1/power)",
+    .formula = "y[n,i,j,c] = (sum over the window of x[n, i*stride - top + a, j*stride - left + b, c]^power)^(1/power)",
     .example = "- lp_pool2d: {power: 2, kernel: 3, stride: 2}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y,

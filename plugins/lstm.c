@@ -18,7 +18,13 @@ CB_PLUGIN({
     .name = "lstm",
     .family = "sequences",
     .summary = "long short-term memory: reads a sequence step by step, in one or both directions",
-    .formula = "i, f, o = s(x w_ih + b_ih + h w_hh + b_hh), g = tanh(likewise), c' = f c + i g, y = h' = o tanh(c')",
+    .formula = "i = sigmoid(x w_ii + b_ii + h w_hi + b_hi)\n"
+               "f = sigmoid(x w_if + b_if + h w_hf + b_hf)\n"
+               "g = tanh(x w_ig + b_ig + h w_hg + b_hg)\n"
+               "o = sigmoid(x w_io + b_io + h w_ho + b_ho)\n"
+               "c' = f * c + i * g\n"
+               "y = h' = o * tanh(c')\n"
+               "h and c are 0 at first; w_ih holds w_ii, w_if, w_ig and w_io side by side, w_hh, b_ih and b_hh likewise",
     .example = "- lstm: {units: 128, bidirectional: true}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS | CB_NEEDS_SAVED,

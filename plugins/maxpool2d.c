@@ -68,7 +68,7 @@ CB_PLUGIN({
     .name = "maxpool2d",
     .family = "pooling",
     .summary = "the largest value of each window",
-    .formula = "y[n,i,j,c] = max over the window of x[n,i*stride-padding+a,j*stride-padding+b,c]",
+    .formula = "y[n,i,j,c] = max over the window of x[n, i*stride - top + a, j*stride - left + b, c]",
     .example = "- maxpool2d: {kernel: 3, stride: 2, padding: 1}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_SAVED,

@@ -106,7 +106,8 @@ CB_PLUGIN({
     .name = "pad",
     .family = "shapes",
     .summary = "places around a picture or a sequence: a constant, the mirrored input, or its edge",
-    .formula = "y[n,i,j,c] = x[n,i-top,j-left,c] inside; around it a constant, the mirrored x, or its nearest edge",
+    .formula = "y[n,i,j,c] = x[n,i-top,j-left,c] inside;\n"
+               "around it a constant, the mirrored x, or its nearest edge",
     .example = "- pad: {padding: [0, 1, 0, 1], mode: reflect}",
     CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),

@@ -25,7 +25,7 @@ static const char *const pool2d_padding_words[] = {"valid", "same", NULL};
 #define POOL2D_OPTION_TABLE                                                                        \
     {"kernel", "height and width of a window, or one number for both", CB_OPT_INTS,                \
      offsetof(struct pool2d_options, kernel), 1, 1 << 12, NULL, CB_OPTION_REQUIRED, 2},            \
-        {"stride", "step from one window to the next: [down, right], or one number; default: the kernel", CB_OPT_INTS, \
+        {"stride", "step from one window to the next: [down, right], or one number; when left out: the kernel", CB_OPT_INTS, \
          offsetof(struct pool2d_options, stride), 1, 1 << 12, NULL, 0, 2},                         \
         {"padding",                                                                                \
          "places around the picture: one number, [vertical, horizontal] or [top, bottom, left, right]; `same`: as " \

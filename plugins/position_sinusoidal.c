@@ -62,7 +62,8 @@ CB_PLUGIN({
     .name = "position_sinusoidal",
     .family = "sequences",
     .summary = "adds sines and cosines that tell the position in the sequence",
-    .formula = "y[n,t,2i] = x[n,t,2i] + sin(t base^(-2i/C)), y[n,t,2i+1] = x[n,t,2i+1] + cos(t base^(-2i/C))",
+    .formula = "y[n,t,2i] = x[n,t,2i] + sin(t * base^(-2i/C))\n"
+               "y[n,t,2i+1] = x[n,t,2i+1] + cos(t * base^(-2i/C))",
     .example = "- position_sinusoidal",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

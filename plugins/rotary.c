@@ -19,7 +19,7 @@ static const struct options defaults = {.heads = 1, .base = 10000.0, .layout = P
 static const struct cb_option options[] = {
     {"heads", "heads into which the channels are split, of the keys: those of the keys", CB_OPT_INT, AT(heads), 1,
      1 << 16},
-    {"rotary_dim", "channels of each head that turn, the first ones; 0: all", CB_OPT_INT, AT(rotary_dim), 0, 1 << 20},
+    {"rotary_dim", "channels of each head that turn, the first ones; when left out: all", CB_OPT_INT, AT(rotary_dim), 1, 1 << 20},
     {"base", "wavelengths grow from 2 pi to 2 pi times this (theta)", CB_OPT_REAL, AT(base), 1, 1e9},
     {"layout", "which channels turn together: `halves`: i and D/2 + i; `interleaved`: 2i and 2i + 1", CB_OPT_CHOICE,
      AT(layout), 0, 0, positions_layout_words},
@@ -80,7 +80,9 @@ CB_PLUGIN({
     .name = "rotary",
     .family = "sequences",
     .summary = "turns the channels of queries or keys by their position in the sequence",
-    .formula = "y_1 = x_1 cos a - x_2 sin a, y_2 = x_2 cos a + x_1 sin a, a = t base^(-2i/D) in plane i of a head",
+    .formula = "y_1 = x_1 * cos(a) - x_2 * sin(a)\n"
+               "y_2 = x_2 * cos(a) + x_1 * sin(a)\n"
+               "a = t * base^(-2i/D) at position t; (x_1, x_2): the i-th pair of the D channels of a head that turn",
     .example = "- rotary: {heads: 9, base: 100000}",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

@@ -63,7 +63,8 @@ CB_PLUGIN({
     .name = "spatial_dropout",
     .family = "regularization",
     .summary = "in training, whole channels are zeroed at random",
-    .formula = "y = x * kept / (1 - rate), kept 0 for a whole channel of a sample with probability rate, else 1",
+    .formula = "y = x * kept / (1 - rate)\n"
+               "kept is 0 for a whole channel of a sample with probability rate, else 1",
     .example = "- spatial_dropout: {rate: 0.2}",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

@@ -126,7 +126,8 @@ CB_PLUGIN({
     .name = "standardize",
     .family = "normalization",
     .summary = "features centred and scaled by figures of the training data",
-    .formula = "y = (x - mean) / divisor",
+    .formula = "y = (x - mean[c]) / divisor, both of the training data\n"
+               "per all: divisor = sqrt(mean of (x - mean)^2 over all features); per channel: of each its own",
     .example = "- standardize: {per: channel}",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

@@ -66,7 +66,8 @@ CB_PLUGIN({
     .name = "supervised_contrastive",
     .family = "losses",
     .summary = "a loss of features: near to those of one class in the batch, far from all others",
-    .formula = "loss_i = log(sum_{a != i} exp(z_i . z_a / t)) - mean_{p of i's class, p != i} z_i . z_p / t",
+    .formula = "loss[i] = log(sum over a != i of exp(s[i,a])) - mean of s[i,p] over the others p of i's class,\n"
+               "s[i,a] = (z[i] . z[a]) / temperature, z the features",
     .example = "loss: {supervised_contrastive: {temperature: 0.1}}",
     CB_OPTIONS(options, defaults),
     .min_inputs = 2,

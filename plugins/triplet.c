@@ -94,7 +94,9 @@ CB_PLUGIN({
     .name = "triplet",
     .family = "losses",
     .summary = "a loss of features: nearer to the own class than to any other, by a margin",
-    .formula = "loss = max(0, |anchor - positive|_p - |anchor - negative|_p + margin)",
+    .formula = "loss = max(0, d(anchor, positive) - d(anchor, negative) + margin), d(a, b) = |a - b + 1e-6|_p\n"
+               "of features and class numbers: each sample is an anchor, its positive the farthest of its class,\n"
+               "its negative the nearest of another",
     .example = "loss: {triplet: {margin: 0.5}}",
     CB_OPTIONS(options, defaults),
     .min_inputs = 2,

@@ -153,7 +153,9 @@ CB_PLUGIN({
     .name = "upsample",
     .family = "shapes",
     .summary = "pictures at another height and width, by the nearest place or bilinear",
-    .formula = "y[n,i,j,c] = x at (i H / OH, j W / OW), the place before it or the four around weighted by nearness",
+    .formula = "nearest: y[n,i,j,c] = x[n, floor(i * H/OH), floor(j * W/OW), c]\n"
+               "bilinear: the four places around ((i + 1/2) * H/OH - 1/2, (j + 1/2) * W/OW - 1/2),\n"
+               "weighted by nearness; with align_corners around (i * (H - 1)/(OH - 1), j * (W - 1)/(OW - 1))",
     .example = "- upsample: {scale_factor: 2, mode: bilinear}",
     CB_OPTIONS(options, defaults),
     .variants = CB_ARRAY(variants),

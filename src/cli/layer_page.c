@@ -196,8 +196,9 @@ void cb_layer_index_page(const struct cb_layer_type *const *types, size_t count,
 {
     const char *family = "";
     cb_text_addf(out, CB_PAGE_MARK ": change the plugins. -->\n# The layers\n\n%zu layers. N is the batch, H and W height and "
-                      "width, T places in a sequence, C channels, which\nare always last; tensors have up to %d dimensions. A "
-                      "page says what `cambium layers NAME` prints on this machine.\n", count, CB_MAX_RANK);
+                      "width, T places in a sequence, C channels, which\nare always last; S and V are T and W of a further "
+                      "input where they may differ. Tensors have up to %d dimensions.\nA page says what `cambium layers NAME` "
+                      "prints on this machine.\n", count, CB_MAX_RANK);
     for (size_t i = 0; i < count; i++) {
         const struct cb_layer *l = &types[i]->layer;
         if (strcmp(cb_layer_family(l), family) != 0) {

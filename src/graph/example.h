@@ -1,5 +1,5 @@
-/* example.h: what can be learned of a layer by asking it: its example in a network that passes, the forms of input that it
- * takes, and its shapes as symbols, found by doubling one size after the other and looking what follows. */
+/* example.h: what can be learned of a layer by asking it: its example in a network that passes, the forms of input that
+ * it takes, and its shapes as symbols, found by doubling one size after the other and looking what follows. */
 #ifndef CAMBIUM_GRAPH_EXAMPLE_H
 #define CAMBIUM_GRAPH_EXAMPLE_H
 
@@ -15,7 +15,7 @@ struct cb_shape_fact {
 struct cb_example {
     const char *yaml;   /* a whole network file that passes `cambium check`; of a loss: `train:` of a task */
     const char *inputs; /* the shapes that the example gives it: "[N,28,28,3]" */
-    const char *forms;  /* of input that it takes, with its example's options: "[N,H,W,C], [N,T,C]"; NULL: several inputs */
+    const char *forms;  /* of input that it takes with its example's options: "[N,H,W,C], [N,T,C]"; NULL: several */
     struct cb_shape_fact *x, *y, *params, *states, *saved;
     uint32_t x_count, y_count, param_count, state_count, saved_count;
     struct cb_network *net; /* the example; the layer is node 0. Destroyed with cb_example_close */
