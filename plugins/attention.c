@@ -24,10 +24,10 @@ static const struct options defaults = {.heads = 1};
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
     {"heads", "heads into which the channels of the queries are split", CB_OPT_INT, AT(heads), 1, 1 << 16},
-    {"key_value_heads", "heads of the keys and values, each shared by as many heads of queries; when left out: as `heads`",
-     CB_OPT_INT, AT(key_value_heads), 1, 1 << 16},
+    {"key_value_heads", "heads of the keys and values, each shared by as many heads of queries; 0: as `heads`",
+     CB_OPT_INT, AT(key_value_heads), 0, 1 << 16},
     {"causal", "whether a query sees no later keys (the last query sees all)", CB_OPT_BOOL, AT(causal)},
-    {"scale", "factor of the scores; when left out: 1 / sqrt(channels of a head)", CB_OPT_REAL, AT(scale), 1e-9, 1e6},
+    {"scale", "factor of the scores; 0: 1 / sqrt(channels of a head)", CB_OPT_REAL, AT(scale), 0, 1e6},
 };
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------- */

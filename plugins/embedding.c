@@ -18,7 +18,7 @@ static const struct cb_option options[] = {
      CB_OPTION_REQUIRED},
     {"embedding_dim", "channels out, the length of a row", CB_OPT_INT, AT(channels), 1, 1 << 20, NULL,
      CB_OPTION_REQUIRED},
-    {"padding_idx", "an id whose row gets no gradient; when left out: none", CB_OPT_INT, AT(padding), 0, 1 << 28},
+    {"padding_idx", "an id whose row gets no gradient; -1: none", CB_OPT_INT, AT(padding), -1, 1 << 28},
 };
 
 static enum cb_status embedding_infer(struct cb_instance *in)

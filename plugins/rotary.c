@@ -19,7 +19,7 @@ static const struct options defaults = {.heads = 1, .base = 10000.0, .layout = P
 static const struct cb_option options[] = {
     {"heads", "heads into which the channels are split, of the keys: those of the keys", CB_OPT_INT, AT(heads), 1,
      1 << 16},
-    {"rotary_dim", "channels of each head that turn, the first ones; when left out: all", CB_OPT_INT, AT(rotary_dim), 1, 1 << 20},
+    {"rotary_dim", "channels of each head that turn, the first ones; 0: all", CB_OPT_INT, AT(rotary_dim), 0, 1 << 20},
     {"base", "wavelengths grow from 2 pi to 2 pi times this (theta)", CB_OPT_REAL, AT(base), 1, 1e9},
     {"layout", "which channels turn together: `halves`: i and D/2 + i; `interleaved`: 2i and 2i + 1", CB_OPT_CHOICE,
      AT(layout), 0, 0, positions_layout_words},

@@ -17,8 +17,8 @@ static const struct cb_option options[] = {
      CB_MAX_RANK, NULL, 0, 0},
     {"from", "the first place; a negative one counts from the end", CB_OPT_INT, AT(from), -INT32_MAX, INT32_MAX, NULL,
      0, 0},
-    {"to", "the place behind the last; a negative one counts from the end; when left out: the end", CB_OPT_INT, AT(to),
-     -INT32_MAX, TO_THE_END - 1.0, NULL, 0, 0},
+    {"to", "the place behind the last; a negative one counts from the end, one beyond it is the end", CB_OPT_INT,
+     AT(to), -INT32_MAX, INT32_MAX, NULL, 0, 0},
     {"step", "from one place that is taken to the next", CB_OPT_INT, AT(step), 1, INT32_MAX, NULL, 0, 0},
 };
 

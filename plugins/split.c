@@ -16,7 +16,7 @@ static const struct options defaults = {.axis = -1, .sizes = CB_LIST_EMPTY};
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"parts", "into how many equal parts; or give `sizes`", CB_OPT_INT, AT(parts), 1, MAX_OUTPUTS, NULL, 0, 0},
+    {"parts", "into how many equal parts; 0: as `sizes` says", CB_OPT_INT, AT(parts), 0, MAX_OUTPUTS, NULL, 0, 0},
     {"sizes", "the size of each part along the axis; together the size of the axis", CB_OPT_INTS, AT(sizes), 1, 1 << 30,
      NULL, 0, MAX_OUTPUTS},
     {"axis", "the axis that is divided; 0 is N, -1 the channels", CB_OPT_INT, AT(axis), -CB_MAX_RANK, CB_MAX_RANK, NULL,

@@ -11,24 +11,11 @@
 #include "base/options.h"
 #include "graph/arguments.h"
 #include "graph/library.h"
-#include "graph/network.h"
+#include "graph/network_names.h"
 #include "graph/schema.h"
 
 #define MAX_BLOCK_DEPTH 16
 #define MAX_LAYERS 20000u
-#define MAX_INPUTS 64
-
-struct scope {
-    const struct scope *outer;
-    const char *prefix;            /* "layer1.0." */
-    const struct cb_value *blocks; /* the file's map, or NULL */
-    const struct cb_value *arguments; /* of the block: parameter -> value, or NULL */
-    uint32_t input;                /* wire that feeds the block or the list */
-    int depth;
-    bool in_head;
-    bool frozen;    /* the block stands with `frozen: true` */
-    double lr_scale;
-};
 
 static bool is_sibling(const char *key)
 {
@@ -38,105 +25,6 @@ static bool is_sibling(const char *key)
         }
     }
     return false;
-}
-
-/* ---- names of inputs --------------------------------------------------------------------------------------------- */
-
-/* The output of the block of that name: of the last layer whose name begins with it. Not of one that is being read. */
-static uint32_t output_of_block(const struct cb_network *net, const struct scope *scope, const char *name)
-{
-    char prefix[520];
-    snprintf(prefix, sizeof(prefix), "%.512s.", name);
-    for (uint32_t i = net->node_count; i-- > 0 && !cb_starts_with(scope->prefix, prefix);) {
-        if (cb_starts_with(net->nodes[i].name, prefix)) {
-            return net->nodes[i].y[0];
-        }
-    }
-    return CB_NONE;
-}
-
-static uint32_t find_in_scopes(const struct cb_network *net, const struct scope *scope, const char *name)
-{
-    for (const struct scope *s = scope; s != NULL; s = s->outer) {
-        if (strcmp(name, "input") == 0) {
-            return s->input;
-        }
-        char full[512];
-        snprintf(full, sizeof(full), "%s%s", s->prefix, name);
-        uint32_t wire = cb_network_find_wire(net, full);
-        wire = wire != CB_NONE ? wire : output_of_block(net, scope, full);
-        if (wire != CB_NONE) {
-            return wire;
-        }
-    }
-    return cb_network_find_wire(net, name);
-}
-
-struct name_search {
-    const struct cb_network *net;
-    const struct scope *scope;
-};
-
-static const char *candidate_name(const void *context, size_t i)
-{
-    const struct name_search *search = context;
-    if (i >= search->net->wire_count) {
-        return NULL;
-    }
-    const char *name = search->net->wires[i].name;
-    return cb_starts_with(name, search->scope->prefix) ? name + strlen(search->scope->prefix) : name;
-}
-
-/* True when a later item of the list has this name: then the reference would close a cycle. */
-static bool stands_below(const struct cb_value *list, size_t index, const char *name)
-{
-    for (size_t i = index; i < list->as.list.count; i++) {
-        const struct cb_value *other = cb_map_get(list->as.list.items[i], "name");
-        if (other != NULL && other->text != NULL && strcmp(other->text, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum cb_status read_inputs(const struct cb_network *net, const struct scope *scope, const struct cb_value *list,
-                                  size_t index, const struct cb_value *inputs, uint32_t above, uint32_t *out_wires,
-                                  uint32_t *out_count, struct cb_diag *diag)
-{
-    if (inputs == NULL || inputs->kind == CB_KIND_NULL) {
-        out_wires[0] = above;
-        *out_count = 1;
-        return CB_OK;
-    }
-    struct cb_value *single[1] = {(struct cb_value *)(uintptr_t)inputs};
-    struct cb_value *const *items = inputs->kind == CB_KIND_LIST ? inputs->as.list.items : single;
-    size_t count = inputs->kind == CB_KIND_LIST ? inputs->as.list.count : 1;
-    if (count == 0 || count > MAX_INPUTS) {
-        return cb_fail(diag, CB_INVALID, &inputs->at, "`inputs` must name 1 to %d layers", MAX_INPUTS);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (items[i]->kind != CB_KIND_TEXT) {
-            return cb_fail(diag, CB_INVALID, &items[i]->at, "`inputs` must be names of layers, not %s",
-                           cb_kind_name(items[i]->kind));
-        }
-        const char *name = items[i]->text;
-        uint32_t wire = find_in_scopes(net, scope, name);
-        if (wire != CB_NONE) {
-            out_wires[i] = wire;
-            continue;
-        }
-        if (stands_below(list, index, name)) {
-            return cb_fail(diag, CB_INVALID, &items[i]->at,
-                           "`inputs` names `%s`, which does not stand above this layer: that would be a cycle", name);
-        }
-        struct name_search search = {net, scope};
-        const char *nearest = cb_nearest(name, candidate_name, &search);
-        return cb_fail(diag, CB_NOT_FOUND, &items[i]->at, "`inputs` names `%s`, but no layer above has that name%s%s%s",
-                       name, nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
-                       nearest != NULL ? "`?" : "");
-    }
-    *out_count = (uint32_t)count;
-    return CB_OK;
 }
 
 /* ---- items -------------------------------------------------------------------------------------------------------- */
@@ -263,48 +151,6 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
     return status;
 }
 
-/* ---- `share: {w: conv1.w}` ----------------------------------------------------------------------------------------- */
-
-static const char *param_name(const void *context, size_t i)
-{
-    const struct cb_network *net = context;
-    return i < net->param_count ? net->params[i].name : NULL;
-}
-
-/* Ties params of the layer that was added last to those named; names are looked up from the inside out. */
-static enum cb_status share_params(struct cb_network *net, const struct scope *scope, const struct cb_value *share,
-                                   struct cb_diag *diag)
-{
-    if (share == NULL) {
-        return CB_OK;
-    }
-    if (!cb_expect_kind(share, CB_KIND_MAP, "`share`", diag)) {
-        return CB_INVALID;
-    }
-    for (size_t i = 0; i < share->as.map.count; i++) {
-        const struct cb_entry *entry = &share->as.map.entries[i];
-        const char *name = entry->value->text;
-        if (name == NULL) {
-            return cb_fail(diag, CB_INVALID, &entry->value->at, "`share` takes the name of a param: `share: {w: conv1.w}`");
-        }
-        uint32_t target = CB_NONE;
-        for (const struct scope *s = scope; s != NULL && target == CB_NONE; s = s->outer) {
-            char full[512];
-            snprintf(full, sizeof(full), "%s%s", s->prefix, name);
-            target = cb_network_find_param(net, full);
-        }
-        if (target == CB_NONE) {
-            const char *nearest = cb_nearest(name, param_name, net);
-            return cb_fail(diag, CB_NOT_FOUND, &entry->value->at,
-                           "`share` names `%s`, but no layer above has that param%s%s%s", name,
-                           nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
-                           nearest != NULL ? "`?" : "");
-        }
-        CB_TRY(cb_network_share(net, entry->key, target, &entry->at, diag));
-    }
-    return CB_OK;
-}
-
 /* A name for a block that has none: its word with the first number under which no layer stands. */
 static const char *free_block_name(struct cb_network *net, const char *prefix, const char *word)
 {
@@ -366,10 +212,10 @@ static enum cb_status add_item(struct cb_network *net, const struct scope *scope
         if (net->node_count >= MAX_LAYERS) {
             return cb_fail(diag, CB_INVALID, &item.at, "the network has more than %u layers", MAX_LAYERS);
         }
-        uint32_t inputs[MAX_INPUTS], input_count = 1;
+        uint32_t inputs[CB__MAX_INPUTS], input_count = 1;
         inputs[0] = *wire;
         if (n == 0) {
-            CB_TRY(read_inputs(net, scope, list, index, item.inputs, *wire, inputs, &input_count, diag));
+            CB_TRY(cb__name_inputs(net, scope, list, index, item.inputs, *wire, inputs, &input_count, diag));
         }
         const char *name = item.name != NULL ? item.name->text : NULL;
         if (name == NULL && block != NULL) {
@@ -401,7 +247,7 @@ static enum cb_status add_item(struct cb_network *net, const struct scope *scope
         uint32_t node;
         CB_TRY(cb_network_add_layer(net, item.word, full, item.options, inputs, input_count, scope->in_head, &item.at,
                                     &node, diag));
-        CB_TRY(share_params(net, scope, item.share, diag));
+        CB_TRY(cb__name_share(net, scope, item.share, diag));
         net->nodes[node].frozen_in_yaml = item.frozen || scope->frozen;
         net->nodes[node].lr_scale = item.lr_scale * scope->lr_scale;
         *wire = net->nodes[node].y[0];
@@ -498,10 +344,9 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
     const struct cb_value *output = cb_map_get(file, "output");
     if (output != NULL) {
         uint32_t found = output->text != NULL ? cb_network_find_wire(net, output->text) : CB_NONE;
-        found = found == CB_NONE && output->text != NULL ? output_of_block(net, &scope, output->text) : found;
+        found = found == CB_NONE && output->text != NULL ? cb__name_block_output(net, &scope, output->text) : found;
         if (found == CB_NONE) {
-            struct name_search search = {net, &scope};
-            const char *nearest = output->text != NULL ? cb_nearest(output->text, candidate_name, &search) : NULL;
+            const char *nearest = output->text != NULL ? cb__name_nearest(net, &scope, output->text) : NULL;
             return cb_fail(diag, CB_NOT_FOUND, &output->at, "`output` names no layer of the network%s%s%s",
                            nearest != NULL ? "; did you mean `" : "", nearest != NULL ? nearest : "",
                            nearest != NULL ? "`?" : "");
