@@ -281,6 +281,22 @@ struct results cb__checker_forward_with(struct checker *k, struct prepared *vari
     return r;
 }
 
+struct results cb__checker_forward_moved(struct checker *k, struct prepared *variant, const struct cb_tensor *moved,
+                                         const struct array *values)
+{
+    struct results r = {0};
+    cb__trial_write(&k->core, moved, values);
+    for (uint32_t i = 0; i < k->core.state_count; i++) {
+        cb__trial_write(&k->core, k->core.state[i], &k->states[i]);
+    }
+    cb__checker_fit(k);
+    cb__trial_run(&k->core, variant);
+    for (uint32_t i = 0; i < k->core.in.y_count; i++) {
+        r.y[i] = cb__trial_read(&k->core, k->core.y[i]);
+    }
+    return r;
+}
+
 struct results cb__checker_forward(struct checker *k, struct prepared *variant)
 {
     return cb__checker_forward_with(k, variant, k->x, k->params);

@@ -74,6 +74,10 @@ void cb__checker_fit(struct checker *k);
 struct results cb__checker_forward(struct checker *k, struct prepared *variant);
 struct results cb__checker_forward_with(struct checker *k, struct prepared *variant, const struct array *x,
                                     const struct array *params);
+/* After a whole forward: again, with other values in one input or param and all else as it lies. Reads y only. For the many
+ * runs of central differences: every command to a device has its price. */
+struct results cb__checker_forward_moved(struct checker *k, struct prepared *variant, const struct cb_tensor *moved,
+                                         const struct array *values);
 /* Runs backward after `before`, which is run first. Tensors that the descriptor does not need are poisoned in between.
  */
 struct results cb__checker_backward(struct checker *k, struct prepared *before, const struct backward *b,
