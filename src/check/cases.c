@@ -11,7 +11,8 @@
 #include "check/check.h"
 #include "check/escape.h"
 
-#define MAX_SETS 64
+#define MAX_SETS 96
+#define MAX_PAIRS 24 /* of options that are changed together */
 
 struct shape {
     uint32_t rank;
@@ -142,8 +143,8 @@ static void add_integers(struct maker *m, const struct cb_value *base, const str
 {
     const bool is_bounded = o->min != 0.0 || o->max != 0.0;
     const double least = is_bounded && o->min > -64.0 ? o->min : 0.0;
-    const double tried[] = {least, least + 1.0, least + 2.0, is_bounded && o->max <= 8.0 ? o->max : least + 4.0};
-    for (size_t i = 0; i < sizeof(tried) / sizeof(tried[0]); i++) {
+    const double tried[] = {least, least + 1.0, least + 2.0, is_bounded && o->max <= 64.0 ? o->max : least + 4.0, -1.0};
+    for (size_t i = 0; i < sizeof(tried) / sizeof(tried[0]) - (least < -1.0); i++) {
         if (!is_bounded || (tried[i] >= o->min && tried[i] <= o->max)) {
             add_changed(m, base, o->key, cb_value_int(m->arena, (int64_t)tried[i], NULL), true);
         }
@@ -199,6 +200,81 @@ static void add_bounds(struct maker *m, const struct cb_value *base, const struc
     }
 }
 
+static struct cb_value *reals(struct maker *m, const struct cb_option *o, uint32_t count)
+{
+    static const double shares[] = {0.7, 0.4, 0.9, 0.2, 0.6, 0.3, 0.8}; /* of the way from bound to bound, or themselves */
+    const bool is_between = (o->min != 0.0 || o->max != 0.0) && o->max - o->min <= 10.0;
+    struct cb_value *list = cb_value_list(m->arena, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        const double v = is_between ? o->min + (o->max - o->min) * shares[i] : fmax(o->min, 0.0) + shares[i];
+        if (list == NULL || !cb_list_append(m->arena, list, cb_value_real(m->arena, v, NULL))) {
+            cb__escape("out of memory");
+        }
+    }
+    return list;
+}
+
+/* One or two values that are neither the default nor a bound: where a factor is forgotten, the default of 1 hides it.
+ * Numbers for channels come as 3 and as 7: shapes of both are tried. */
+static uint32_t usual_values(struct maker *m, const struct cb_option *o, struct cb_value *out[2])
+{
+    const char *field = (const char *)m->request->type->layer.defaults + o->offset;
+    const bool is_bounded = o->min != 0.0 || o->max != 0.0;
+    double real;
+    int64_t integer;
+    int32_t choice;
+    uint32_t flag;
+    switch (o->type) {
+    case CB_OPT_REAL:
+        memcpy(&real, field, sizeof(real));
+        real = real == 0.0 ? 0.3 : 0.6 * real;
+        out[0] = cb_value_real(m->arena, real, NULL);
+        return !is_bounded || (real >= o->min && real <= o->max) ? 1 : 0;
+    case CB_OPT_INT:
+        memcpy(&integer, field, sizeof(integer));
+        out[0] = cb_value_int(m->arena, integer + 1, NULL);
+        return integer < 64 && (!is_bounded || ((double)integer + 1 <= o->max && (double)integer + 1 >= o->min)) ? 1 : 0;
+    case CB_OPT_BOOL:
+        memcpy(&flag, field, sizeof(flag));
+        out[0] = cb_value_bool(m->arena, flag == 0, NULL);
+        return 1;
+    case CB_OPT_CHOICE:
+        memcpy(&choice, field, sizeof(choice));
+        out[0] = cb_value_text(m->arena, o->choices[choice == 0 && o->choices[1] != NULL ? 1 : 0], NULL);
+        return 1;
+    case CB_OPT_REALS:
+        out[0] = reals(m, o, 3);
+        out[1] = reals(m, o, 7);
+        return o->max_count == 0 || o->max_count >= 7 ? 2 : o->max_count >= 3 ? 1 : 0;
+    default:
+        return 0;
+    }
+}
+
+/* Each option off its default, and two at a time: what they do may meet in one formula. */
+static void add_usual(struct maker *m, const struct cb_value *base)
+{
+    const struct cb_array *table = &m->request->type->layer.options;
+    uint32_t pairs = 0;
+    for (uint32_t i = 0; i < table->count; i++) {
+        struct cb_option a, b;
+        struct cb_value *first[2], *second[2];
+        cb_options_at(table, i, &a);
+        for (uint32_t n = (a.flags & CB_OPTION_CLASSES) != 0 ? 0 : usual_values(m, &a, first); n-- > 0;) {
+            add_changed(m, base, a.key, first[n], true);
+            const struct cb_value *with_first = m->sets[m->set_count - 1];
+            for (uint32_t j = i + 1; j < table->count; j++) {
+                cb_options_at(table, j, &b);
+                for (uint32_t k = (b.flags & CB_OPTION_CLASSES) != 0 ? 0 : usual_values(m, &b, second); k-- > 0;) {
+                    if (pairs++ < MAX_PAIRS) {
+                        add_changed(m, with_first, b.key, second[k], true);
+                    }
+                }
+            }
+        }
+    }
+}
+
 static void make_sets(struct maker *m)
 {
     const struct cb_layer *l = &m->request->type->layer;
@@ -225,6 +301,9 @@ static void make_sets(struct maker *m)
     for (uint32_t i = 0; i < l->options.count && !m->request->is_small && !m->request->is_short; i++) {
         cb_options_at(&l->options, i, &o);
         add_bounds(m, m->sets[0], &o);
+    }
+    if (!m->request->is_small && !m->request->is_short) {
+        add_usual(m, m->sets[0]);
     }
 }
 

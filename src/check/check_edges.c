@@ -92,6 +92,11 @@ static struct verdict run_edge(struct checker *k, struct prepared *forward, cons
         const struct wish all = {.dx = k->dx_mask, .dw = k->dw_mask, .dx_in_dy = -1};
         const struct results g = cb__checker_backward(k, forward, b, &all);
         judge_gradients(k, &g, b->name, inputs, &v);
+        for (uint32_t i = 0; i < k->core.in.x_count && edge == EQUAL && v.is_right; i++) {
+            if ((moved >> i) & 1u && k->c->gradient_check) {
+                cb__check_level(k, forward, &g.dx[i], i);
+            }
+        }
     }
     k->x = kept;
     return v;

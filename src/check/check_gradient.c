@@ -193,6 +193,29 @@ static void check_direction(struct checker *k, struct prepared *variant, const s
                       (double)s->dz->at.f[found.at], found.measured);
 }
 
+void cb__check_level(struct checker *k, struct prepared *variant, const struct array *dx, uint32_t input)
+{
+    const struct subject s = {"dx", input, &k->x[input], dx, k->core.x[input]};
+    struct array up = cb__array_copy(k->core.arena, s.z), down = cb__array_copy(k->core.arena, s.z);
+    const double step = 5e-3 * largest_of(s.z, 1e-3);
+    double stated = 0.0, size = 0.0, noise_up, noise_down;
+    for (int64_t i = 0; i < s.z->count; i++) {
+        up.at.f[i] += (float)step;
+        down.at.f[i] -= (float)step;
+        stated += (double)dx->at.f[i];
+        size += fabs((double)dx->at.f[i]);
+    }
+    (void)cb__checker_forward(k, variant);
+    const struct results here = run_at(k, variant, &s, s.z), above = run_at(k, variant, &s, &up),
+                         below = run_at(k, variant, &s, &down);
+    const double rise = change(k, &above, &here, &noise_up) / step, fall = change(k, &here, &below, &noise_down) / step;
+    const double slack = ELEMENT_TOLERANCE * size + (3.0 * (noise_up + noise_down) + 2.0 * floor_of(k, &here)) / step;
+    cb__checker_check(k, CB_CHECK_GRADIENT, stated >= fmin(rise, fall) - slack && stated <= fmax(rise, fall) + slack,
+                      "%s sums to %.6g where all values of the input are equal, but raising them all at once gives %.6g, and "
+                      "lowering them %.6g: equal values share what one of them would get",
+                      cb__checker_name(k, "dx", input), stated, rise, fall);
+}
+
 void cb__check_differences(struct checker *k, struct prepared *variant, const struct results *r)
 {
     struct cb_core *core = &k->core;

@@ -5,10 +5,11 @@
 
 #include "check/checks.h"
 
+#define MANY_ELEMENTS 4096 /* of which several work-groups are at work: a case is run more often to see whether it repeats */
 #define PLAIN_TOLERANCE 2e-5 /* of a variant against the plain one, in parts of the largest value */
 
 /* When a comparison fails, said behind the tensor's name. */
-#define IN_A_SECOND_RUN "in a second run of the same"
+#define IN_A_SECOND_RUN "in a second run of the same: the order of a sum is left to chance (atomics, a race), or something is remembered"
 #define BESIDE_PLAIN "beside the plain variant"
 #define CHANGED_GUARDS "when what lies around the tensors changes: something is read outside its ends"
 #define CHANGED_POISON "when memory holds other values before the run: something is read that nothing wrote"
@@ -99,5 +100,8 @@ bool cb__checker_reads_lengths(struct checker *k, struct prepared *variant);
 void cb__check_lengths(struct checker *k, struct prepared *variant, const struct results *r);
 /* check_gradient.c: `r` against central differences of the forward `variant`. */
 void cb__check_differences(struct checker *k, struct prepared *variant, const struct results *r);
+/* `dx` of an input whose values are all equal, as k->x has it: with all of them moved at once no tie is broken, and the sum
+ * of dx must be the slope, or between both slopes. */
+void cb__check_level(struct checker *k, struct prepared *variant, const struct array *dx, uint32_t input);
 
 #endif

@@ -115,8 +115,17 @@ static const char *const chain_header =
     "static inline float16 cb_epilogue16(float16 v, long i, long k CB_EPILOGUE_PARAMS)\n"
     "{\n    return v * vload16(0, cbe0_s + k) + vload16(0, cbe1_a + i);\n}\n";
 
+/* What is asked for in every run is never given back: the device's memory would fill. */
+static enum cb_status only_in_prepare(struct cb_core *core, const char *what)
+{
+    return core->is_preparing ? CB_OK
+                              : cb__trial_fail(core, CB_INVALID, NULL, "it asks for a %s outside `prepare`: each run would take "
+                                               "another, and none is given back", what);
+}
+
 static enum cb_status give_kernel(struct cb_core *core, const char *source, const char *entry, const char *defines)
 {
+    CB_TRY(only_in_prepare(core, "kernel"));
     struct prepared *p = core->now;
     char *path = cb_kernel_path(core->arena, source != NULL ? source : core->type->layer.name, core->type->folder);
     const char *header = p->chained ? chain_header : NULL;
@@ -132,6 +141,7 @@ static enum cb_status give_kernel(struct cb_core *core, const char *source, cons
 
 static enum cb_status give_workspace(struct cb_core *core, uint32_t dtype, int64_t count)
 {
+    CB_TRY(only_in_prepare(core, "workspace"));
     if (core->now->workspace_count == TRIAL_MAX || count < 1) {
         return cb__trial_fail(core, CB_INVALID, NULL, "more than %d workspaces, or one of %lld elements", TRIAL_MAX, (long long)count);
     }
@@ -141,6 +151,7 @@ static enum cb_status give_workspace(struct cb_core *core, uint32_t dtype, int64
 
 static enum cb_status give_derived(struct cb_core *core, uint32_t dtype, int64_t count)
 {
+    CB_TRY(only_in_prepare(core, "derived tensor"));
     if (core->now->derived_count == TRIAL_MAX || count < 1) {
         return cb__trial_fail(core, CB_INVALID, NULL, "more than %d derived tensors, or one of %lld elements", TRIAL_MAX,
                          (long long)count);

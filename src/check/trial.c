@@ -297,6 +297,7 @@ struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant
     p->variant = variant;
     p->chained = chained;
     enter(core, p, "preparing");
+    core->is_preparing = true;
     cb__trial_plugin_begins(core);
     const enum cb_status compiled = cb__variant_kernels(&core->in, variant);
     cb__trial_plugin_ends(core);
@@ -304,12 +305,14 @@ struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant
     if (variant->prepare != NULL) {
         cb__trial_must(core, call(core, variant->prepare), variant->name);
     }
+    core->is_preparing = false;
     return p;
 }
 
 void cb__trial_run(struct cb_core *core, struct prepared *p)
 {
     enter(core, p, "running");
+    core->is_preparing = false;
     for (uint32_t i = 0; i < p->workspace_count; i++) {
         cb__trial_poison(core, p->workspace[i]);
     }

@@ -65,6 +65,7 @@ struct cb_core {
     int64_t *heap;          /* NULL, or grows by what the plugin's own code takes from the heap and does not give back */
     uint64_t heap_mark;
 
+    bool is_preparing;                         /* kernels and memory may be asked for now */
     struct prepared *now;                      /* the variant that prepares or runs */
     struct cb_tensor *chain_scale, *chain_add; /* of the test's epilogue: [C] and like y */
 };

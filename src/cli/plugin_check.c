@@ -22,6 +22,7 @@
 
 struct account {
     uint32_t count, failed;
+    uint32_t turn; /* of its first failure: how many failures of any check came before it */
     char first[2048]; /* what is wrong */
 };
 
@@ -29,7 +30,7 @@ struct account {
 struct findings {
     struct account of[CB_CHECK_COUNT];
     char remarks[REMARKS][256];
-    uint32_t remark_count, case_count;
+    uint32_t remark_count, case_count, failure_count;
     char stage[CB__STAGE_BYTES];
     char path[1024];
     char error[4096]; /* the check could not be made */
@@ -42,7 +43,9 @@ static void report(void *context, enum cb_check check, bool is_right, const char
     struct findings *f = context;
     struct account *a = &f->of[check];
     a->count++;
+    f->failure_count += !is_right;
     if (!is_right && a->failed++ == 0) {
+        a->turn = f->failure_count;
         snprintf(a->first, sizeof(a->first), "%s", text != NULL ? text : "");
     } else if (is_right && text != NULL && f->remark_count < REMARKS) {
         a->count--;
@@ -190,16 +193,56 @@ static void print_json_summary(struct cb_cli *cli, const struct cb_checked *targ
     cb_cli_print_json(map);
 }
 
+/* Which failure to look at first. What goes astray in memory makes every later number wrong, so it comes before what is
+ * wrong about numbers; a result that is never the same comes before what it is compared with. */
+static uint32_t rank_of(enum cb_check check)
+{
+    switch (check) {
+    case CB_CHECK_TABLES: return 0;
+    case CB_CHECK_GUARD:
+    case CB_CHECK_RUNS: return 1;
+    case CB_CHECK_POISON:
+    case CB_CHECK_FROZEN:
+    case CB_CHECK_NEEDS: return 2;
+    case CB_CHECK_REPEAT: return 3;
+    default: return 4;
+    }
+}
+
+static bool comes_before(const struct findings *f, enum cb_check a, enum cb_check b)
+{
+    const bool a_failed = f->of[a].failed > 0, b_failed = f->of[b].failed > 0;
+    if (!a_failed || !b_failed) {
+        return a_failed || (!b_failed && a < b);
+    }
+    return rank_of(a) != rank_of(b) ? rank_of(a) < rank_of(b) : f->of[a].turn < f->of[b].turn;
+}
+
+/* Failures first, the likely cause of the others at their head; then what passed, in the order of the list. */
+static void order_checks(const struct findings *f, enum cb_check order[CB_CHECK_COUNT])
+{
+    for (int i = 0; i < CB_CHECK_COUNT; i++) {
+        int at = i;
+        for (; at > 0 && comes_before(f, (enum cb_check)i, order[at - 1]); at--) {
+            order[at] = order[at - 1];
+        }
+        order[at] = (enum cb_check)i;
+    }
+}
+
 /* Returns whether all passed. `is_one_of_many`: what is well takes one line. */
 static bool print_findings(struct cb_cli *cli, const struct cb_checked *target, const struct findings *f, double seconds,
                            bool is_one_of_many)
 {
     uint32_t kinds = 0, bad = 0;
+    enum cb_check order[CB_CHECK_COUNT];
+    order_checks(f, order);
     if (!cli->json && !is_one_of_many) {
         printf("%s (%s) on %s\n", target->word, f->path, f->device);
     }
     for (int i = 0; i < CB_CHECK_COUNT; i++) {
-        const struct account *a = &f->of[i];
+        const enum cb_check check = order[i];
+        const struct account *a = &f->of[check];
         if (a->count == 0) {
             continue;
         }
@@ -208,8 +251,8 @@ static bool print_findings(struct cb_cli *cli, const struct cb_checked *target, 
         if (is_one_of_many && !cli->json && a->failed == 0) {
             continue;
         }
-        cb__cli_print_check(cli, target->word, cb__check_word((enum cb_check)i), a->count, a->failed,
-                            a->failed > 0 ? a->first : cb__check_sentence((enum cb_check)i));
+        cb__cli_print_check(cli, target->word, cb__check_word(check), a->count, a->failed,
+                            a->failed > 0 ? a->first : cb__check_sentence(check));
     }
     for (uint32_t i = 0; i < f->remark_count && !cli->json && !is_one_of_many; i++) {
         printf("note    %s\n", f->remarks[i]);
