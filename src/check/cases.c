@@ -72,7 +72,7 @@ struct maker {
     bool is_asked[MAX_SETS];    /* the layer itself names these options: it must take them somewhere */
     bool has_gradient[MAX_SETS]; /* far bounds of reals may leave what central differences can see */
     uint32_t set_count, case_count;
-    uint32_t edge_count; /* cases with edges so far: a few are enough */
+    uint32_t edge_count, edges_of_set; /* cases with edges so far, and of this set of options: a few are enough */
     char refusal[1024]; /* what the layer said to the first shape */
 };
 
@@ -156,7 +156,7 @@ static void add_reals(struct maker *m, const struct cb_value *base, const struct
     const double bounds[] = {o->min, o->max};
     for (int i = 0; i < 2 && (o->min != 0.0 || o->max != 0.0); i++) {
         if (bounds[i] == 0.0 || (fabs(bounds[i]) >= 1e-3 && fabs(bounds[i]) <= 1e3)) {
-            add_changed(m, base, o->key, cb_value_real(m->arena, bounds[i], NULL), false);
+            add_changed(m, base, o->key, cb_value_real(m->arena, bounds[i], NULL), fabs(bounds[i]) <= 10.0);
         }
     }
     const double middle = 0.3 * o->min + 0.7 * o->max;
@@ -386,6 +386,15 @@ static void hand_on(struct maker *m, struct layer_case *c, struct cb_arena *aren
     }
 }
 
+static bool wants_edges(const struct maker *m, uint32_t set)
+{
+    const struct case_request *q = m->request;
+    if (q->is_small) {
+        return false;
+    }
+    return m->is_asked[set] ? m->edge_count < (q->is_short ? 1u : 4u) : m->has_gradient[set] && m->edges_of_set < 1;
+}
+
 /* Draws, tries, and hands the case on. False when the layer refuses it. */
 static bool make_case(struct maker *m, uint32_t set, const struct shape *x, uint32_t count, enum relation second,
                       enum relation third, uint32_t first_dtype)
@@ -402,7 +411,7 @@ static bool make_case(struct maker *m, uint32_t set, const struct shape *x, uint
             }
             struct layer_case c = {.layer = l->name, .options = m->sets[set], .x_count = count, .training = training != 0,
                                    .tolerance = 1e-5, .is_spread = true, .is_made = true, .is_usual = m->is_asked[set], .seed = 7, .step = 3,
-                                   .has_edges = range == AROUND_ZERO && m->is_asked[set] && !q->is_small && m->edge_count < (q->is_short ? 1u : 4u),
+                                   .has_edges = range == AROUND_ZERO && wants_edges(m, set),
                                    .gradient_check = !q->is_small && m->has_gradient[set]};
             if (first_dtype == CB_I32 && !m->is_asked[set]) {
                 c.gradient_check = false; /* an option may leave a row without gradient on purpose (padding_idx) */
@@ -422,7 +431,8 @@ static bool make_case(struct maker *m, uint32_t set, const struct shape *x, uint
             const enum cb_status status = cb__case_try(&c, q->device, q->type, arena, q->diag, q->tally, true, &why);
             const bool is_last = range + 1 == RANGE_COUNT;
             if (status == CB_OK || (status == CB_NUMERIC && is_last && m->is_asked[set])) {
-                m->edge_count += c.has_edges;
+                m->edge_count += c.has_edges && m->is_asked[set];
+                m->edges_of_set += c.has_edges;
                 hand_on(m, &c, arena);
             } else if (m->refusal[0] == '\0') {
                 snprintf(m->refusal, sizeof(m->refusal), "%s, to %s", why, c.name);
@@ -467,6 +477,7 @@ void cb__cases_make(const struct case_request *request)
     for (uint32_t set = 0; set < m.set_count; set++) {
         const uint32_t enough = request->is_small ? 2 : request->is_short ? 4 : m.is_asked[set] ? shape_count : 2;
         uint32_t taken = 0;
+        m.edges_of_set = 0;
         for (uint32_t i = 0; i < shape_count && taken < enough; i++) {
             if (request->is_small && (i == 2 || i == 3)) {
                 continue;

@@ -230,10 +230,10 @@ void cb__check_backward(struct checker *k, struct prepared *before, const char *
     if (!is_finite(k, &r)) {
         return; /* said; differences of it mean nothing */
     }
-    if (k->c->has_edges) {
-        cb__check_edges(k, before, &b);
-    }
     if (plain == NULL) {
         cb__check_differences(k, before, &r);
+    }
+    if (k->c->has_edges) {
+        cb__check_edges(k, before, &b);
     }
 }

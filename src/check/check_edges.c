@@ -7,6 +7,7 @@
 #include <string.h>
 
 #define GROWTH 1.25     /* of the inputs, from step to step */
+#define GROWTH_WIDE 5.0 /* with options of which there are many */
 #define LARGEST 1e4     /* factor */
 #define MODEST 1e18     /* larger results may overflow in the next step by right */
 
@@ -102,10 +103,62 @@ static struct verdict run_edge(struct checker *k, struct prepared *forward, cons
     return v;
 }
 
+static void compare_bits(struct checker *k, const struct array *a, const struct array *b, uint32_t count, const char *variant,
+                         const char *what, const char *when)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        cb__checker_bits(k, CB_CHECK_GUARD, &a[i], &b[i], variant, what, i, when);
+    }
+}
+
+/* One whole number of input `input` is `number`: whatever the layer makes of it, it may not follow it out of a tensor. */
+static void check_number(struct checker *k, struct prepared *forward, const struct backward *b, uint32_t input, int32_t number)
+{
+    const struct wish all = {.dx = k->dx_mask, .dw = k->dw_mask, .dx_in_dy = -1};
+    const struct array *kept = k->x;
+    const char *name = k->core.case_name, *moved;
+    struct array x[TRIAL_MAX];
+    struct results y[2], g[2];
+    memcpy(x, k->x, sizeof(x));
+    x[input] = cb__array_copy(k->core.arena, &x[input]);
+    x[input].at.i[x[input].count / 2] = number;
+    moved = cb_arena_printf(k->core.arena, "when what lies around the tensors changes and input %u holds the number %d: an index "
+                            "is not bounded", input, number);
+    k->core.case_name = cb_arena_printf(k->core.arena, "%s, where input %u holds the number %d", name, input, number);
+    k->x = x;
+    for (int i = 0; i < 2; i++) {
+        cb__trial_set_guards(&k->core, i == 0 ? TRIAL_GUARD2 : TRIAL_GUARD);
+        y[i] = cb__checker_forward(k, forward);
+        g[i] = cb__checker_backward(k, forward, b, &all);
+        cb__checker_overruns(k, b->name);
+    }
+    k->x = kept;
+    k->core.case_name = name;
+    compare_bits(k, y[0].y, y[1].y, k->core.in.y_count, forward->variant->name, "y", moved);
+    compare_bits(k, g[0].dx, g[1].dx, k->core.in.x_count, b->name, "dx", moved);
+    compare_bits(k, g[0].dw, g[1].dw, k->core.param_count, b->name, "dw", moved);
+}
+
+/* Ids and class numbers out of their range: just below, just above, far away. */
+static void check_numbers(struct checker *k, struct prepared *forward, const struct backward *b)
+{
+    for (uint32_t i = 0; i < k->core.in.x_count && !k->core.is_exact; i++) {
+        const struct array *scores = &k->x[0];
+        const int64_t above = i > 0 ? scores->dims[scores->rank - 1] : k->core.param_count > 0 ? k->core.params[0].dims[0] : 1 << 20;
+        const int32_t numbers[] = {-1, (int32_t)above, 1 << 28};
+        for (int n = 0; n < 3 && k->x[i].dtype == CB_I32; n++) {
+            check_number(k, forward, b, i, numbers[n]);
+        }
+    }
+}
+
 void cb__check_edges(struct checker *k, struct prepared *forward, const struct backward *backward)
 {
     struct verdict v = {.is_right = true, .is_modest = true};
-    for (double factor = 1.0; factor < LARGEST && v.is_modest && v.is_right; factor *= GROWTH) {
+    if (backward != NULL) {
+        check_numbers(k, forward, backward);
+    }
+    for (double factor = 1.0; factor < LARGEST && v.is_modest && v.is_right; factor *= k->c->is_usual ? GROWTH : GROWTH_WIDE) {
         v = run_edge(k, forward, backward, k->dx_mask, GROWN, factor);
     }
     for (enum edge edge = ZEROS; edge < EDGE_COUNT && v.is_right; edge++) {

@@ -9,7 +9,8 @@
 #define PLAIN_TOLERANCE 2e-5 /* of a variant against the plain one, in parts of the largest value */
 
 /* When a comparison fails, said behind the tensor's name. */
-#define IN_A_SECOND_RUN "in a second run of the same: the order of a sum is left to chance (atomics, a race), or something is remembered"
+#define IN_A_SECOND_RUN "in a second run of the same: something is left to chance (atomics, a race, local memory that nothing " \
+    "wrote) or remembered from run to run"
 #define BESIDE_PLAIN "beside the plain variant"
 #define CHANGED_GUARDS "when what lies around the tensors changes: something is read outside its ends"
 #define CHANGED_POISON "when memory holds other values before the run: something is read that nothing wrote"

@@ -1,7 +1,5 @@
 /* release.c: whether a layer gives back what it took: it is made, prepared, run and released again and again, and neither
  * the heap nor the device's memory may grow. See check.h. */
-#include <string.h>
-
 #include "check/check.h"
 #include "check/checker.h"
 #include "check/escape.h"
@@ -63,9 +61,6 @@ static bool live(struct cycle *cycle)
                                   cycle->c->x_count, arena, cycle->diag) == CB_OK;
         cycle->k->core.case_name = cycle->c->name;
         is_done = is_done && cb__escape_run(run_cycle, cycle, message);
-        if (cycle->tally->stage != NULL) {
-            strcpy(cycle->tally->stage, "release");
-        }
         cb__trial_finish(&cycle->k->core);
     }
     cb_arena_destroy(arena);

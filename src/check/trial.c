@@ -254,6 +254,9 @@ void cb__trial_allocate(struct cb_core *core)
 void cb__trial_finish(struct cb_core *core)
 {
     if (core->type->layer.release != NULL) {
+        if (core->stage != NULL) {
+            snprintf(core->stage, CB__STAGE_BYTES, "it is released (%s)", core->case_name);
+        }
         cb__trial_plugin_begins(core);
         core->type->layer.release(&core->in);
         cb__trial_plugin_ends(core);
