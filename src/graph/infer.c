@@ -81,6 +81,22 @@ static enum cb_status host_output(struct cb_core *core, uint32_t index, uint32_t
     return declare_tensor(core, &core->inference->outputs[index], dtype, rank, dims, "its output");
 }
 
+/* A tensor in a file is LAYER.NAME, whether trained or not. */
+static bool has_name(const struct cb_inference *i, const char *name)
+{
+    for (uint32_t k = 0; k < i->param_count; k++) {
+        if (strcmp(i->params[k].name, name) == 0) {
+            return true;
+        }
+    }
+    for (uint32_t k = 0; k < i->state_count; k++) {
+        if (strcmp(i->states[k].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum cb_status add_decl(struct cb_core *core, struct cb_param_decl *table, uint32_t *count, uint32_t capacity,
                                const struct cb_param_decl *decl)
 {
@@ -91,6 +107,9 @@ static enum cb_status add_decl(struct cb_core *core, struct cb_param_decl *table
         decl->name == NULL || decl->role > CB_PARAM_TABLE || decl->init > CB_INIT_NORMAL) {
         return host_fail(core, CB_INVALID, NULL, "the plugin declares a param without struct_size or name, or of unknown "
                          "role or initialiser");
+    }
+    if (has_name(core->inference, decl->name)) {
+        return host_fail(core, CB_INVALID, NULL, "the plugin declares two params or states of the name `%s`", decl->name);
     }
     struct cb_param_decl copy = {0};
     size_t bytes = decl->struct_size < sizeof(copy) ? decl->struct_size : sizeof(copy);

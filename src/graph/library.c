@@ -145,6 +145,10 @@ enum cb_status cb_library_fail_unknown(struct cb_arena *arena, struct cb_registr
     for (size_t i = 0; words != NULL && i < library_count; i++) {
         words[count++] = library[i];
     }
+    if (at != NULL && at->source != NULL && cb_ends_with(at->source->name, ".safetensors")) { /* a run, not a typing error */
+        return cb_fail(diag, CB_NOT_FOUND, at, "the network has a layer `%s`, whose plugin is not found here: put `%s.so` into "
+                       "your plugin folder, or name its folder in CAMBIUM_PLUGIN_PATH", word, word);
+    }
     const char *nearest = words != NULL ? cb_nearest_of(word, words, count) : NULL;
     if (nearest == NULL) {
         return cb_fail(diag, CB_NOT_FOUND, at, "there is no layer `%s`; `cambium layers` lists what there is", word);

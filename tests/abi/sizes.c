@@ -42,6 +42,9 @@ static enum cb_status declare_param(struct cb_instance *in, int64_t fault)
         break;
     case 18:
         return in->host->param(in->core, NULL);
+    case 19:
+        CB_TRY(in->host->state(in->core, &w));
+        break;
     default:
         break;
     }
