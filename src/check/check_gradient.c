@@ -168,7 +168,7 @@ static bool agrees_along(struct checker *k, struct prepared *variant, const stru
     const double measured = change(k, &above, &below, &noise), stated = cb__array_dot(s->dz, way);
     const double usual = GRADIENT_TOLERANCE * sqrt(size * step_size / (double)s->z->count);
     const double rounding = 3.0 * noise + floor_of(k, &above);
-    return fabs(measured - stated) <= usual + rounding && (is_first || rounding <= usual);
+    return fabs(measured - stated) <= usual + (is_first ? rounding : 0.0) && (is_first || rounding <= usual);
 }
 
 static void check_direction(struct checker *k, struct prepared *variant, const struct subject *s, uint32_t seed)
