@@ -28,7 +28,7 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out (torch's out_channels): required, except with `groups: depthwise`, where 0 means as many as come in",
+    {"filters", "channels out (torch's out_channels): required, but with `groups: depthwise` 0 means as many as come in",
      CB_OPT_INT, AT(filters), 0,
      1 << 20},
     {"kernel", "length of the filters", CB_OPT_INT, AT(kernel), 1, 1 << 16, NULL, CB_OPTION_REQUIRED},

@@ -32,7 +32,7 @@ static const struct options defaults = {
 
 #define AT(field) offsetof(struct options, field)
 static const struct cb_option options[] = {
-    {"filters", "channels out (torch's out_channels): required, except with `groups: depthwise`, where 0 means as many as come in",
+    {"filters", "channels out (torch's out_channels): required, but with `groups: depthwise` 0 means as many as come in",
      CB_OPT_INT, AT(filters), 0,
      1 << 20},
     {"kernel", "height and width of the filters, or one number for both", CB_OPT_INTS, AT(kernel), 1, 1 << 12, NULL,

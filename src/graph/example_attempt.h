@@ -1,4 +1,5 @@
-/* example_attempt.h: a layer's example over inputs of chosen forms, as example.c tries it and example_symbols.c varies it. */
+/* example_attempt.h: a layer's example over inputs of chosen forms, as example.c tries it and example_symbols.c varies
+ * it. */
 #ifndef CAMBIUM_GRAPH_EXAMPLE_ATTEMPT_H
 #define CAMBIUM_GRAPH_EXAMPLE_ATTEMPT_H
 

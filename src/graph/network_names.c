@@ -125,7 +125,8 @@ enum cb_status cb__name_share(struct cb_network *net, const struct scope *scope,
         const struct cb_entry *entry = &share->as.map.entries[i];
         const char *name = entry->value->text;
         if (name == NULL) {
-            return cb_fail(diag, CB_INVALID, &entry->value->at, "`share` takes the name of a param: `share: {w: conv1.w}`");
+            return cb_fail(diag, CB_INVALID, &entry->value->at,
+                           "`share` takes the name of a param: `share: {w: conv1.w}`");
         }
         uint32_t target = CB_NONE;
         for (const struct scope *s = scope; s != NULL && target == CB_NONE; s = s->outer) {

@@ -36,8 +36,8 @@ struct cb__fit {
     double started;
 };
 
-/* fit_setup.c: the plan of a step, the optimizer; then the checkpoint of a run that goes on, or the states that are fitted
- * to the training data. */
+/* fit_setup.c: the plan of a step, the optimizer; then the checkpoint of a run that goes on, or the states that are
+ * fitted to the training data. */
 enum cb_status cb__fit_set_up(struct cb__fit *fit);
 /* head.c: the exact solution of a linear head on features [count, row]; NULL: the kept ones. Writes the head's params to
  * host and device. `l2` below 0: chosen by cross-validation. */

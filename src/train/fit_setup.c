@@ -87,7 +87,8 @@ static enum cb_status create_plan(struct cb__fit *fit)
         if (status != CB_MEMORY || request.batch == 1) {
             status = cb_plan_create(e->store, &request, &fit->plan, fit->diag);
             if (status == CB_MEMORY) {
-                cb_note(fit->diag, NULL, "a batch of %lld was asked for, and not even one sample fits", (long long)wanted);
+                cb_note(fit->diag, NULL, "a batch of %lld was asked for, and not even one sample fits",
+                        (long long)wanted);
             }
             return status;
         }
@@ -95,13 +96,14 @@ static enum cb_status create_plan(struct cb__fit *fit)
     }
     if (request.batch < wanted && depends_on_batch(e->model->net)) {
         return cb_fail(fit->diag, CB_MEMORY, NULL,
-                       "a batch of %lld does not fit into the device's memory, and as its samples depend on each other (a "
-                       "trained normalisation of the batch, or the loss) it cannot be computed in parts: `batch: %lld` fits",
+                       "a batch of %lld does not fit into the device's memory, and as its samples depend on each other "
+                       "(a trained normalisation of the batch, or the loss) it cannot be computed in parts: `batch: %lld` "
+                       "fits",
                        (long long)wanted, (long long)request.batch);
     }
     if (request.batch < wanted) {
-        cb_watch_say(e->watch, "a batch of %lld does not fit into the device's memory: computed in parts of %lld, which "
-                               "changes no result", (long long)wanted, (long long)request.batch);
+        cb_watch_say(e->watch, "a batch of %lld does not fit into the device's memory: computed in parts of %lld, "
+                               "which changes no result", (long long)wanted, (long long)request.batch);
     }
     fit->micro = request.batch;
     return CB_OK;
