@@ -189,7 +189,7 @@ void cb_layer_view_page(const struct cb_layer_view *view, struct cb_text *out)
     if (type_has_kernels(view->type)) {
         cb_text_addf(out, ", [cl/%s.cl](../../cl/%s.cl)", l->name, l->name);
     }
-    cb_text_addf(out, "; values from elsewhere in [tests/layers/%s.yaml](../../tests/layers/%s.yaml).\n", l->name, l->name);
+    cb_text_addf(out, "; values from elsewhere in `tests/layers/%s.yaml`.\n", l->name);
 }
 
 void cb_layer_index_page(const struct cb_layer_type *const *types, size_t count, struct cb_text *out)
