@@ -79,13 +79,18 @@ static const char *option_fault(const struct cb_layer *l, const struct cb_option
     if (choices == MAX_ELEMENTS) {
         return "has an option whose choices do not end in NULL";
     }
-    const void *value = (const char *)l->defaults + o->offset;
-    if (o->type == CB_OPT_CHOICE && (choices == 0 || *(const int32_t *)value < 0 || *(const int32_t *)value >= (int32_t)choices)) {
-        return "has an option whose default is none of its choices";
+    const void *value = (const char *)l->defaults + o->offset; /* copied: a faulty plugin's need not be aligned */
+    if (o->type == CB_OPT_CHOICE) {
+        int32_t choice;
+        memcpy(&choice, value, sizeof(choice));
+        if (choice < 0 || choice >= (int32_t)choices) {
+            return "has an option whose default is none of its choices";
+        }
     }
     if (o->type >= CB_OPT_INTS && o->type <= CB_OPT_TEXTS) {
-        const struct cb_list *list = value;
-        if (list->choice >= (int32_t)choices || list->count > MAX_ELEMENTS || (list->count > 0 && list->items == NULL)) {
+        struct cb_list list;
+        memcpy(&list, value, sizeof(list));
+        if (list.choice >= (int32_t)choices || list.count > MAX_ELEMENTS || (list.count > 0 && list.items == NULL)) {
             return "has an option whose default is no list and none of its choices";
         }
     }
