@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "cli/plugin.h"
 #include "graph/network.h"
+#include "graph/pointwise.h"
 
 #define MAX_BYTES (4u << 20)
 #define MAX_WORDS 128
@@ -178,8 +179,8 @@ static enum cb_status try_kernels(struct building *b, const struct cb_layer_type
     if (device == NULL) {
         return CB_OK;
     }
-    const char *header = type->layer.pointwise != NULL ? "#define vec float16\n#define ivec int16" : NULL;
-    enum cb_status status = cb_kernel_compiles(device, header, path, b->cli->diag);
+    enum cb_status status = type->layer.pointwise != NULL ? cb_pointwise_compiles(type, path, device, b->cli->diag)
+                                                          : cb_kernel_compiles(device, NULL, path, b->cli->diag);
     return status == CB_DEVICE ? CB_INVALID : status; /* the file is at fault, not the device */
 }
 

@@ -16,6 +16,7 @@
 #include "cli/plugin.h"
 #include "cli/plugin_check.h"
 #include "graph/library.h"
+#include "graph/pointwise.h"
 
 #define REMARKS 16
 #define PATIENCE_SECONDS 300 /* for one kernel to compile or run */
@@ -69,6 +70,10 @@ static enum cb_status check_layer(struct cb_cli *cli, const struct cb_checked *t
     status = status == CB_OK ? cb_registry_find(registry, target->word, NULL, &type, cli->diag) : status;
     snprintf(f->stage, sizeof(f->stage), "opening the device");
     status = status == CB_OK ? cb_device_open(cli->device, &device, cli->diag) : status;
+    snprintf(f->stage, sizeof(f->stage), "compiling it");
+    if (status == CB_OK && type->layer.pointwise != NULL) {
+        status = cb_pointwise_compiles(type, NULL, device, cli->diag);
+    }
     if (status == CB_OK) {
         const struct cb_layer_check request = {.is_small = is_simulated,
                                                .is_short = cb_cli_has(cli, "--short"), .is_exact = is_simulated,

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <ctype.h>
 
 #include "base/file.h"
 #include "base/options.h"
+#include "graph/pointwise.h"
 #include "graph/step.h"
 
 static uint32_t only_reader(const struct cb_plan *plan, uint32_t wire)
@@ -155,52 +155,16 @@ enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *f
 
 /* ---- text ---------------------------------------------------------------------------------------------------------- */
 
-static bool is_word(char c)
-{
-    return isalnum((unsigned char)c) || c == '_';
-}
-
-/* Appends the layer's text with every identifier NAME_... renamed to NAME_..._WIDTH, so that it can stand once for each
- * width in a program. */
-static void add_renamed(struct cb_text *out, const char *text, const char *name, const char *suffix)
-{
-    size_t length = strlen(name);
-    for (const char *p = text; *p != '\0';) {
-        if (!is_word(*p)) {
-            cb_text_add_bytes(out, p++, 1);
-            continue;
-        }
-        size_t word = 1;
-        while (is_word(p[word])) {
-            word++;
-        }
-        cb_text_add_bytes(out, p, word);
-        if (word > length && strncmp(p, name, length) == 0 && p[length] == '_') {
-            cb_text_add(out, suffix);
-        }
-        p += word;
-    }
-}
-
 static enum cb_status add_pointwise_text(struct cb_plan *plan, uint32_t node_index, struct cb_text *out,
                                          struct cb_diag *diag)
 {
     const struct cb_node *node = &plan->net->nodes[node_index];
-    const char *name = node->type->layer.name;
-    char *path = cb_kernel_path(plan->arena, name, node->type->folder);
-    const char *text = NULL, *shown = NULL;
-    size_t bytes = 0;
+    char *path = cb_kernel_path(plan->arena, node->type->layer.name, node->type->folder);
     if (path == NULL) {
-        return cb_fail(diag, CB_NOT_FOUND, &node->at, "layer `%s`: its kernel file `%s.cl` is missing", node->name, name);
+        return cb_fail(diag, CB_NOT_FOUND, &node->at, "layer `%s`: its kernel file `%s.cl` is missing", node->name,
+                       node->type->layer.name);
     }
-    CB_TRY(cb_kernel_read(plan->arena, path, &node->at, &text, &bytes, &shown, diag));
-    static const char *const widths[2][3] = {{"float", "int", "__1"}, {"float16", "int16", "__16"}};
-    for (int w = 0; w < 2; w++) {
-        cb_text_addf(out, "#define vec %s\n#define ivec %s\n#line 1 \"%s\"\n", widths[w][0], widths[w][1], shown);
-        add_renamed(out, text, name, widths[w][2]);
-        cb_text_add(out, "\n#undef vec\n#undef ivec\n");
-    }
-    return CB_OK;
+    return cb_pointwise_text(plan->arena, &node->type->layer, path, &node->at, out, diag);
 }
 
 static void add_option_list(struct cb_text *out, const struct cb_op *op, uint32_t index)
