@@ -347,7 +347,7 @@ struct cb_layer {
     uint32_t flags;       /* CB_LAYER_* */
     const char *name;     /* the word in YAML; [a-z][a-z0-9_]* */
     const char *summary;  /* one line for `cambium layers` */
-    const char *formula;  /* what it computes, in plain text */
+    const char *formula;  /* what it computes, in plain text; may have several lines */
     const char *example;  /* one line of YAML */
     struct cb_array options; /* of struct cb_option */
     const void *defaults;    /* one const struct */
