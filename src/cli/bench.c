@@ -10,6 +10,7 @@
 static const struct cb_flag flags[] = {
     {"--cases", "FILE", "instead of configs/bench/standard.yaml"},
     {"--seconds", "S", "how long each is repeated (default 0.5; networks four times as long)"},
+    {"--work", "WHAT", "only `forward`, `gradients` or `step`"},
     {"--compare", "FILE", "beside an earlier run's --json lines: how many times as fast"},
     {NULL, NULL, NULL},
 };
@@ -21,6 +22,7 @@ struct bench {
     struct cb_device *device;
     struct cb_device_bounds bounds;
     struct cb_registry *registry;
+    const char *only; /* one of work_names; NULL: all */
     struct cb_value *earlier; /* list of lines; NULL: nothing to compare with */
     double seconds;
     const char *heading;      /* of the table that is being printed */
@@ -147,6 +149,11 @@ static bool is_wanted(const struct bench *b, const char *family, const char *nam
     return b->cli->argument_count == 0;
 }
 
+static bool does(const struct bench *b, enum cb_timing_work work)
+{
+    return b->only == NULL || strcmp(b->only, work_names[work]) == 0;
+}
+
 static enum cb_status read_case(struct bench *b, const struct cb_value *value, struct row *row, struct cb_network **out_net,
                                 uint32_t *out_wire)
 {
@@ -186,6 +193,9 @@ static enum cb_status time_case(struct bench *b, const char *family, const struc
     struct cb_network *net = NULL;
     uint32_t wire;
     double operations;
+    if (!does(b, work)) {
+        return CB_OK;
+    }
     enum cb_status status = read_case(b, value, &row, &net, &wire);
     if (status == CB_OK && is_wanted(b, family, row.name)) {
         row.amount = cb_network_work(net, wire, work, row.batch);
@@ -227,6 +237,9 @@ static enum cb_status time_network(struct bench *b, const char *name, int64_t ba
     struct cb_backbone *backbone = NULL;
     struct cb_model *model = NULL;
     struct row row = {.family = "network", .work = work, .batch = batch};
+    if (!does(b, work)) {
+        return CB_OK;
+    }
     row.name = cb_arena_printf(b->cli->arena, "%s, batch %lld", name, (long long)batch);
     enum cb_status status = cb_backbone_open(name, ".", NULL, &backbone, b->cli->diag);
     status = status == CB_OK ? cb_model_from_backbone(backbone, b->registry, NULL, true, &model, b->cli->diag) : status;
@@ -354,8 +367,12 @@ static int run(struct cb_cli *cli)
     if (!cb_cli_number(cli, "--seconds", 0.0, 3600.0, 0.5, &b.seconds)) {
         return 2;
     }
+    b.only = cb_cli_value(cli, "--work");
+    if (b.only != NULL && strcmp(b.only, "forward") != 0 && strcmp(b.only, "gradients") != 0 && strcmp(b.only, "step") != 0) {
+        status = cb_fail(cli->diag, CB_INVALID, NULL, "--work takes `forward`, `gradients` or `step`, not `%s`", b.only);
+    }
     path = path != NULL ? path : cb_resource_path(cli->arena, "configs/bench/standard.yaml");
-    if (path == NULL) {
+    if (status == CB_OK && path == NULL) {
         status = cb_fail(cli->diag, CB_NOT_FOUND, NULL, "configs/bench/standard.yaml is not installed");
     }
     status = status == CB_OK && earlier != NULL ? read_lines(cli, earlier, &b.earlier) : status;

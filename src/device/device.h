@@ -104,6 +104,8 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
 
 /* Time by kernel, when CAMBIUM_PROFILE is set or after this call: name, launches, seconds; appended as a table. */
 void cb_device_profile(struct cb_device *device, bool enabled);
+/* With CAMBIUM_PROFILE=layers, what is launched from now on is counted under this label, which must stay until the next. */
+void cb_device_profile_label(struct cb_device *device, const char *label);
 /* What the device can do at most, measured in about a second: fp32 operations (a fused multiply-add is two) and bytes
  * read or written per second, in a copy that no cache holds. */
 struct cb_device_bounds {

@@ -15,19 +15,12 @@ struct cb__candidate {
     struct cb_device_info info;
 };
 
-/* A kernel's running account while profiling. */
-struct cb__timing {
-    uint64_t launches;
-    double seconds; /* of the launches whose events were read */
-};
-
 struct cb_kernel {
     cl_kernel handle;
     const char *name;     /* the entry */
     uint64_t max_local;   /* CL_KERNEL_WORK_GROUP_SIZE on this device */
     uint64_t required[3]; /* reqd_work_group_size, zeros when it has none */
     cl_uint arg_count;
-    struct cb__timing timing;
     struct cb_kernel *next; /* of the same program */
 };
 
@@ -40,9 +33,18 @@ struct cb__program {
     struct cb__program *next;
 };
 
+/* A row of the profile: one kernel, under one label. */
+struct cb__timing {
+    const struct cb_kernel *kernel;
+    const char *label; /* a layer's name; "" */
+    uint64_t launches;
+    double seconds; /* of the launches whose events were read */
+    struct cb__timing *next;
+};
+
 struct cb__pending {
     cl_event event;
-    struct cb_kernel *kernel;
+    struct cb__timing *row;
 };
 
 #define CB__PENDING_MAX 512
@@ -64,7 +66,9 @@ struct cb_device {
     uint64_t bytes_now, bytes_peak;
     struct cb__program *programs;
     double opened_at; /* cb_clock_seconds */
-    bool profiling;
+    bool profiling, profile_layers;
+    const char *label; /* of the launches to come */
+    struct cb__timing *timings;
     struct cb__pending pending[CB__PENDING_MAX];
     size_t pending_count;
     struct cb_buffer *gemm_space; /* packed panels and partial sums, grown on demand */
@@ -98,6 +102,9 @@ enum cb_status cb__choose(const struct cb_device_info *infos, size_t count, cons
                           struct cb_diag *diag);
 
 /* ---- open.c ---- */
+
+/* Makes the device's queue, with events' times when it is profiling. */
+enum cb_status cb__open_queue(struct cb_device *device, struct cb_diag *diag);
 
 /* Opens a candidate with the capabilities that need no trial. */
 enum cb_status cb__device_open_candidate(const struct cb__candidate *candidate, struct cb_device **out,
@@ -146,6 +153,11 @@ void cb__programs_release(struct cb_device *device);
  * choose. Pure. Only dimension 0 is ever rounded up; the others divide. */
 void cb__local_size(bool is_cpu, uint64_t compute_units, uint64_t max_local, const uint64_t global[3],
                     size_t local[3]);
+
+/* ---- profile.c ---- */
+
+/* Takes the event of a launch over. */
+void cb__profile_add(struct cb_device *device, const struct cb_kernel *kernel, cl_event event);
 /* Waits for profiled launches and adds up their times. */
 void cb__profile_collect(struct cb_device *device);
 

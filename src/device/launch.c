@@ -1,6 +1,4 @@
-/* launch.c: enqueueing kernels, and the time they take when someone asks. */
-#include <stdlib.h>
-#include <string.h>
+/* launch.c: enqueueing kernels. */
 
 #include "device/internal.h"
 
@@ -133,71 +131,10 @@ enum cb_status cb_kernel_launch(struct cb_device *device, struct cb_kernel *kern
         cb_text_free(&what);
         return status;
     }
-    kernel->timing.launches++;
     if (event) {
-        if (device->pending_count == CB__PENDING_MAX) {
-            cb__profile_collect(device);
-        }
-        device->pending[device->pending_count++] = (struct cb__pending){event, kernel};
+        cb__profile_add(device, kernel, event);
     }
     return CB_OK;
-}
-
-void cb__profile_collect(struct cb_device *device)
-{
-    for (size_t i = 0; i < device->pending_count; i++) {
-        struct cb__pending *one = &device->pending[i];
-        cl_ulong begin = 0, end = 0;
-        if (clWaitForEvents(1, &one->event) == CL_SUCCESS &&
-            clGetEventProfilingInfo(one->event, CL_PROFILING_COMMAND_START, sizeof(begin), &begin, NULL) == CL_SUCCESS &&
-            clGetEventProfilingInfo(one->event, CL_PROFILING_COMMAND_END, sizeof(end), &end, NULL) == CL_SUCCESS &&
-            end > begin) {
-            one->kernel->timing.seconds += (double)(end - begin) * 1e-9;
-        }
-        clReleaseEvent(one->event);
-    }
-    device->pending_count = 0;
-}
-
-static int by_seconds(const void *a, const void *b)
-{
-    const struct cb_kernel *const *x = a, *const *y = b;
-    double difference = (*y)->timing.seconds - (*x)->timing.seconds;
-    return difference > 0 ? 1 : difference < 0 ? -1 : strcmp((*x)->name, (*y)->name);
-}
-
-void cb_device_profile_report(struct cb_device *device, struct cb_text *out)
-{
-    cb__profile_collect(device);
-    size_t count = 0;
-    double total = 0.0;
-    for (struct cb__program *program = device->programs; program; program = program->next) {
-        for (struct cb_kernel *kernel = program->kernels; kernel; kernel = kernel->next) {
-            count += kernel->timing.launches > 0;
-            total += kernel->timing.seconds;
-        }
-    }
-    struct cb_kernel **list = calloc(count + 1, sizeof(struct cb_kernel *));
-    if (!list) {
-        return;
-    }
-    size_t filled = 0;
-    for (struct cb__program *program = device->programs; program; program = program->next) {
-        for (struct cb_kernel *kernel = program->kernels; kernel; kernel = kernel->next) {
-            if (kernel->timing.launches > 0) {
-                list[filled++] = kernel;
-            }
-        }
-    }
-    qsort(list, filled, sizeof(struct cb_kernel *), by_seconds);
-    cb_text_addf(out, "%-36s %10s %12s %7s\n", "kernel", "launches", "seconds", "share");
-    for (size_t i = 0; i < filled; i++) {
-        const struct cb__timing *timing = &list[i]->timing;
-        cb_text_addf(out, "%-36s %10llu %12.6f %6.1f%%\n", list[i]->name, (unsigned long long)timing->launches,
-                     timing->seconds, total > 0.0 ? 100.0 * timing->seconds / total : 0.0);
-    }
-    cb_text_addf(out, "%-36s %10s %12.6f\n", "total", "", total);
-    free(list);
 }
 
 uint32_t cb_kernel_arg_count(const struct cb_kernel *kernel)

@@ -2,7 +2,7 @@
  *
  * Environment: CAMBIUM_DEVICE (which one), CAMBIUM_CAPS (for tests: the form of kernels to use instead of what the device
  * is found to have, a list of tile, group, subgroup, fp16, plain), CAMBIUM_MEMORY (bytes that may be allocated, with K, M
- * or G behind the number), CAMBIUM_PROFILE (time by kernel), CAMBIUM_TILE (below). */
+ * or G behind the number), CAMBIUM_PROFILE (time by kernel; "layers": by layer too), CAMBIUM_TILE (below). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,7 +141,7 @@ static enum cb_status limit_from_environment(struct cb_device *device, struct cb
     return CB_OK;
 }
 
-static enum cb_status open_queue(struct cb_device *device, struct cb_diag *diag)
+enum cb_status cb__open_queue(struct cb_device *device, struct cb_diag *diag)
 {
     cl_int code = CL_SUCCESS;
     cl_command_queue_properties properties = device->profiling ? CL_QUEUE_PROFILING_ENABLE : 0;
@@ -187,6 +187,8 @@ enum cb_status cb__device_open_candidate(const struct cb__candidate *candidate, 
     device->opened_at = cb_clock_seconds();
     const char *profile = getenv("CAMBIUM_PROFILE");
     device->profiling = profile && profile[0] && strcmp(profile, "0") != 0;
+    device->profile_layers = device->profiling && strcmp(profile, "layers") == 0;
+    device->label = "";
     read_facts(device);
     device->fast_fma = has_fast_fma(device);
     device->tile_panel = find_tile_panel();
@@ -201,7 +203,7 @@ enum cb_status cb__device_open_candidate(const struct cb__candidate *candidate, 
         status = cb__cl_fail(diag, code, "opening the device");
         goto close_device;
     }
-    status = open_queue(device, diag);
+    status = cb__open_queue(device, diag);
     if (status != CB_OK) {
         goto close_device;
     }
@@ -317,22 +319,4 @@ enum cb_status cb_device_flush(struct cb_device *device, struct cb_diag *diag)
 {
     cl_int code = clFlush(device->queue);
     return code == CL_SUCCESS ? CB_OK : cb__cl_fail(diag, code, "starting work on the device");
-}
-
-void cb_device_profile(struct cb_device *device, bool enabled)
-{
-    if (device->profiling == enabled) {
-        return;
-    }
-    /* A queue has the property from its birth. */
-    clFinish(device->queue);
-    cb__profile_collect(device);
-    cl_command_queue old = device->queue;
-    device->profiling = enabled;
-    if (open_queue(device, NULL) != CB_OK) {
-        device->queue = old;
-        device->profiling = !enabled;
-        return;
-    }
-    clReleaseCommandQueue(old);
 }

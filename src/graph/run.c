@@ -33,6 +33,7 @@ void cb__step_leave(struct cb_step *step, uint32_t pass)
 enum cb_status cb__step_call(struct cb_step *step, uint32_t pass, enum cb_status (*function)(struct cb_instance *in),
                              struct cb_diag *diag)
 {
+    cb_device_profile_label(step->core.device, step->core.node->name);
     const size_t errors = diag != NULL ? cb_diag_count(diag, CB_ERROR) : 0;
     cb__step_enter(step, pass, diag);
     enum cb_status status = function(&step->in);
@@ -277,6 +278,7 @@ static enum cb_status clear_unread(struct cb_plan *plan, const struct cb_bop *bo
 static enum cb_status backward_op(struct cb_plan *plan, struct cb_bop *bop, struct cb_diag *diag)
 {
     const struct cb_op *op = bop->op;
+    cb_device_profile_label(plan->device, plan->net->nodes[op->node].name);
     const struct cb_tensor *dy = &plan->gradients[op->out];
     const struct cb_tensor *dx = bop->wants[0] ? &plan->gradients[op->in] : NULL;
     int64_t count = cb_tensor_count(dy), columns = dy->dims[dy->rank - 1];
