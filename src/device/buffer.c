@@ -4,8 +4,11 @@
  * window of a window is one of the allocation: OpenCL knows no deeper nesting. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "device/internal.h"
+
+#define HUGE_PAGE ((uint64_t)2 << 20)
 
 static enum cb_status fail_memory(struct cb_device *device, uint64_t bytes, const char *why, struct cb_diag *diag)
 {
@@ -24,6 +27,42 @@ static enum cb_status fail_piece(struct cb_device *device, uint64_t bytes, struc
                    cb_format_bytes(bytes, asked), cb_format_bytes(device->info.largest_allocation_bytes, largest));
 }
 
+static void CL_CALLBACK free_pages(cl_mem handle, void *pages)
+{
+    (void)handle;
+    free(pages);
+}
+
+/* An allocation of the driver; where device memory is this process's own (PoCL, Intel's runtime), of pages that we ask for:
+ * huge ones, without which a processor spends its time on looking up addresses. A copy of 128 MB: 35 GB/s with pages of
+ * 4 KB, 65 with pages of 2 MB (2-core AMD EPYC, a virtual machine). NULL: `*out_code` says why. */
+static cl_mem allocate(struct cb_device *device, uint64_t bytes, cl_int *out_code)
+{
+    const char *reason;
+    void *pages = NULL;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= HUGE_PAGE && cb__tile_expectation(&device->info, &reason) == CB__TILE_TRY_HERE) {
+        const uint64_t whole = (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+        pages = aligned_alloc(HUGE_PAGE, whole);
+        if (pages) {
+            (void)madvise(pages, whole, MADV_HUGEPAGE); /* a wish: where it is not granted, all works as before */
+        }
+    }
+#endif
+    cl_mem handle = clCreateBuffer(device->context, CL_MEM_READ_WRITE | (pages ? CL_MEM_USE_HOST_PTR : 0), bytes, pages,
+                                   out_code);
+    /* The driver keeps the memory of what is still running; it says when that is done. */
+    if (handle && pages && clSetMemObjectDestructorCallback(handle, free_pages, pages) != CL_SUCCESS) {
+        clReleaseMemObject(handle);
+        handle = NULL;
+        *out_code = CL_OUT_OF_HOST_MEMORY;
+    }
+    if (!handle) {
+        free(pages);
+    }
+    return handle;
+}
+
 enum cb_status cb_buffer_create(struct cb_device *device, uint64_t bytes, struct cb_buffer **out, struct cb_diag *diag)
 {
     if (bytes == 0) {
@@ -40,8 +79,8 @@ enum cb_status cb_buffer_create(struct cb_device *device, uint64_t bytes, struct
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory while making a buffer");
     }
     cl_int code = CL_SUCCESS;
-    buffer->handle = clCreateBuffer(device->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    if (code != CL_SUCCESS) {
+    buffer->handle = allocate(device, bytes, &code);
+    if (!buffer->handle) {
         free(buffer);
         return fail_memory(device, bytes, cb__cl_name(code), diag);
     }
