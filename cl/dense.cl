@@ -92,15 +92,3 @@ __kernel void dense_db(__global float *db, __global const float *dy, int accumul
     }
     db[k] = accumulate ? db[k] + total : total;
 }
-
-/* y[m,k] = b[k]: a matrix product then adds to it. Work-items: (M). */
-__kernel void dense_fill_bias(__global float *y, __global const float *b, long M, int K)
-{
-    const long m = get_global_id(0);
-    if (m >= M) {
-        return;
-    }
-    for (int k = 0; k < K; k++) {
-        y[m * K + k] = b[k];
-    }
-}

@@ -151,28 +151,16 @@ static bool product_accepts(const struct cb_instance *in)
     return geometry_of(in).groups == 1;
 }
 
-static enum cb_status product_prepare(struct cb_instance *in, const char *last)
+static enum cb_status product_prepare(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    CB_TRY(convolution_product_prepare(in, &g));
-    return last == NULL ? CB_OK : in->host->kernel(in->core, "conv2d_columns", last, NULL);
-}
-
-static enum cb_status product_forward_prepare(struct cb_instance *in)
-{
-    return product_prepare(in, "conv2d_fill_bias");
+    return convolution_product_prepare(in, &g);
 }
 
 static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
-    CB_TRY(convolution_fill_bias(in, 2, g.n * g.oh, g.k));
-    return convolution_product_forward(in, &g, in->y[0], in->x[0], linear_bias(in) != NULL);
-}
-
-static enum cb_status product_dx_prepare(struct cb_instance *in)
-{
-    return product_prepare(in, NULL);
+    return convolution_product_forward(in, &g, in->y[0], in->x[0], linear_bias(in), false);
 }
 
 static enum cb_status product_dx_run(struct cb_instance *in)
@@ -183,7 +171,8 @@ static enum cb_status product_dx_run(struct cb_instance *in)
 
 static enum cb_status product_dw_prepare(struct cb_instance *in)
 {
-    return product_prepare(in, "conv2d_db_tile");
+    CB_TRY(product_prepare(in));
+    return in->host->kernel(in->core, "conv2d_columns", "conv2d_db_tile", NULL);
 }
 
 static enum cb_status product_dw_run(struct cb_instance *in)
@@ -197,10 +186,10 @@ static enum cb_status product_dw_run(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_prepare, NULL,
      product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, plain_forward_prepare, NULL, plain_forward_run},
-    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
+    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_prepare, NULL, product_dx_run},
     {CB_PASS_DX, 0, "plain", 0, NULL, plain_dx_prepare, NULL, plain_dx_run},
     {CB_PASS_DW, 0, "product", CB_CAP_TILE, product_accepts, product_dw_prepare, NULL, product_dw_run},
     {CB_PASS_DW, 0, "plain", 0, NULL, plain_dw_prepare, NULL, plain_dw_run},

@@ -184,28 +184,16 @@ static bool product_accepts(const struct cb_instance *in)
     return conv2d_geometry(in).groups == 1;
 }
 
-static enum cb_status product_prepare(struct cb_instance *in, const char *last)
+static enum cb_status product_prepare(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    CB_TRY(convolution_product_prepare(in, &g));
-    return last == NULL ? CB_OK : in->host->kernel(in->core, "conv2d_columns", last, NULL);
-}
-
-static enum cb_status product_forward_prepare(struct cb_instance *in)
-{
-    return product_prepare(in, "conv2d_fill_bias");
+    return convolution_product_prepare(in, &g);
 }
 
 static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct convolution g = conv2d_geometry(in);
-    CB_TRY(convolution_fill_bias(in, 2, g.n * g.oh * g.ow, g.k));
-    return convolution_product_forward(in, &g, in->y[0], in->x[0], linear_bias(in) != NULL);
-}
-
-static enum cb_status product_dx_prepare(struct cb_instance *in)
-{
-    return product_prepare(in, NULL);
+    return convolution_product_forward(in, &g, in->y[0], in->x[0], linear_bias(in), false);
 }
 
 static enum cb_status product_dx_run(struct cb_instance *in)
@@ -216,7 +204,8 @@ static enum cb_status product_dx_run(struct cb_instance *in)
 
 static enum cb_status product_dw_prepare(struct cb_instance *in)
 {
-    return product_prepare(in, "conv2d_db_tile");
+    CB_TRY(product_prepare(in));
+    return in->host->kernel(in->core, "conv2d_columns", "conv2d_db_tile", NULL);
 }
 
 static enum cb_status product_dw_run(struct cb_instance *in)
@@ -234,7 +223,7 @@ static const struct cb_variant variants[] = {
      winograd_forward_derive, winograd_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "direct", CB_CAP_TILE, direct_accepts, direct_prepare, direct_derive,
      direct_run},
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_forward_prepare, NULL,
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, product_prepare, NULL,
      product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_forward_prepare, NULL,
      depthwise_forward_run},
@@ -243,7 +232,7 @@ static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "conv2d_forward"},
     {CB_PASS_DX, 0, "winograd", CB_CAP_TILE, winograd_accepts, winograd_dx_prepare, winograd_dx_derive,
      winograd_dx_run},
-    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_dx_prepare, NULL, product_dx_run},
+    {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, product_prepare, NULL, product_dx_run},
     {CB_PASS_DX, 0, "depthwise", CB_CAP_TILE, depthwise_accepts, depthwise_dx_prepare, NULL, depthwise_dx_run},
     {CB_PASS_DX, 0, "depthwise_any", CB_CAP_TILE, depthwise_any_accepts, depthwise_any_dx_prepare, NULL,
      depthwise_any_dx_run},

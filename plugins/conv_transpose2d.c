@@ -188,7 +188,7 @@ static enum cb_status product_dx_run(struct cb_instance *in)
 {
     const struct convolution g = geometry_of(in);
     return in->dx[0] == NULL ? CB_OK
-                             : convolution_product_forward(in, &g, in->dx[0], in->dy[0], in->dx_accumulate & 1u);
+                             : convolution_product_forward(in, &g, in->dx[0], in->dy[0], NULL, in->dx_accumulate & 1u);
 }
 
 static enum cb_status product_dw_prepare(struct cb_instance *in)

@@ -150,17 +150,17 @@ static inline enum cb_status convolution_columns(struct cb_instance *in, const s
                      CONVOLUTION_COLUMN_ARGS(g, samples, first));
 }
 
-/* y (+)= columns of x times w. */
+/* y (+)= columns of x times w, + b where it is not NULL. */
 static inline enum cb_status convolution_product_forward(struct cb_instance *in, const struct convolution *g,
                                                          const struct cb_tensor *y, const struct cb_tensor *x,
-                                                         bool accumulate)
+                                                         const struct cb_tensor *b, bool accumulate)
 {
     const int64_t area = g->oh * g->ow, at_once = convolution_at_once(g);
     for (int64_t first = 0; first < g->n; first += at_once) {
         const int64_t samples = g->n - first < at_once ? g->n - first : at_once;
         struct cb_gemm product = {.struct_size = sizeof(product), .accumulate = accumulate, .m = samples * area,
                                   .n = g->k, .k = g->kh * g->kw * g->c, .b = in->params[0], .y = y,
-                                  .y_offset = first * area * g->k};
+                                  .y_offset = first * area * g->k, .bias = b};
         CB_TRY(convolution_columns(in, g, x, first, samples, &product.a, &product.a_offset));
         CB_TRY(in->host->gemm(in->core, &product));
     }

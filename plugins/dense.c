@@ -107,13 +107,8 @@ static bool product_accepts(const struct cb_instance *in)
 static enum cb_status product_forward_run(struct cb_instance *in)
 {
     const struct sizes s = sizes_of(in);
-    const struct cb_tensor *bias = linear_bias(in);
-    if (bias != NULL) {
-        CB_TRY(CB_LAUNCH(in, 0, CB_GRID((uint64_t)s.m), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(bias), CB_A_I64(s.m),
-                         CB_A_I32(s.k)));
-    }
-    const struct cb_gemm product = {.struct_size = sizeof(product), .accumulate = bias != NULL, .m = s.m, .n = s.k,
-                                    .k = s.c, .a = in->x[0], .b = in->params[0], .y = in->y[0]};
+    const struct cb_gemm product = {.struct_size = sizeof(product), .m = s.m, .n = s.k, .k = s.c, .a = in->x[0],
+                                    .b = in->params[0], .y = in->y[0], .bias = linear_bias(in)};
     return in->host->gemm(in->core, &product);
 }
 
@@ -142,8 +137,7 @@ static enum cb_status product_dw_run(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, .run = product_forward_run,
-     .kernels = "dense_fill_bias"},
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "product", CB_CAP_TILE, product_accepts, .run = product_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "dense_forward"},
     {CB_PASS_DX, 0, "product", CB_CAP_TILE, product_accepts, .run = product_dx_run},
     {CB_PASS_DX, 0, "plain", .run = plain_dx_run, .kernels = "dense_dx"},

@@ -1,8 +1,8 @@
-/* gemm.cl: y[m,n] = epilogue(op(a)[m,k] op(b)[k,n] (+ y)), row-major, float; the plain and the work-group form.
+/* gemm.cl: y[m,n] = epilogue(op(a)[m,k] op(b)[k,n] + start), row-major, float; the plain and the work-group form.
  *
  * The order of every sum, the same in all forms (gemm_tile.cl too): k is cut into chunks of `chunk`; within a chunk the
  * products are added one after the other by CB_FMA, beginning with zero; the chunks' sums are added one after the other
- * to y (accumulate) or zero. So a row's result depends on k alone, not on m, the tile, or the number of cores.
+ * to the start: y (accumulate), else bias[n], or zero where there is none. So a row's result depends on k alone, not on m, the tile, or the number of cores.
  *
  * Strides in elements: op(a)[i,p] = a[a0 + i * a_row + p * a_col], op(b)[p,j] = b[b0 + p * b_row + j * b_col],
  * y[i,j] = y[y0 + i * n + j].
@@ -15,8 +15,8 @@
 #include "cambium.clh"
 #include "epilogue.clh"
 
-__kernel void gemm_plain(__global float *y, const __global float *a, const __global float *b, long y0, long a0, long b0,
-                         int m, int n, int k, long a_row, long a_col, long b_row, long b_col, int chunk,
+__kernel void gemm_plain(__global float *y, const __global float *a, const __global float *b,
+                         const __global float *bias, long y0, long a0, long b0, int m, int n, int k, long a_row, long a_col, long b_row, long b_col, int chunk,
                          int accumulate CB_EPILOGUE_PARAMS)
 {
     int j = get_global_id(0), i = get_global_id(1);
@@ -25,7 +25,7 @@ __kernel void gemm_plain(__global float *y, const __global float *a, const __glo
     const __global float *ap = a + a0 + i * a_row;
     const __global float *bp = b + b0 + j * b_col;
     long index = y0 + (long)i * n + j;
-    acc total = accumulate ? y[index] : 0.0f;
+    acc total = accumulate ? y[index] : bias ? bias[j] : 0.0f;
     for (int begin = 0; begin < k; begin += chunk) {
         int end = min(k, begin + chunk);
         acc sum = 0.0f;
@@ -44,8 +44,8 @@ __kernel void gemm_plain(__global float *y, const __global float *a, const __glo
 #define LOADS (SIDE * STEP / 256) /* of each operand by each work-item and step */
 
 __kernel __attribute__((reqd_work_group_size(16, 16, 1))) void
-gemm_group(__global float *y, const __global float *a, const __global float *b, long y0, long a0, long b0, int m, int n,
-           int k, long a_row, long a_col, long b_row, long b_col, int chunk, int accumulate CB_EPILOGUE_PARAMS)
+gemm_group(__global float *y, const __global float *a, const __global float *b, const __global float *bias, long y0,
+           long a0, long b0, int m, int n, int k, long a_row, long a_col, long b_row, long b_col, int chunk, int accumulate CB_EPILOGUE_PARAMS)
 {
     __local float at[STEP][PITCH], bt[STEP][PITCH];
     int tx = get_local_id(0), ty = get_local_id(1), t = ty * 16 + tx;
@@ -54,7 +54,8 @@ gemm_group(__global float *y, const __global float *a, const __global float *b, 
     for (int r = 0; r < 4; r++) {
         for (int c = 0; c < 4; c++) {
             int i = i0 + ty * 4 + r, j = j0 + tx + 16 * c;
-            total[r][c] = accumulate && i < m && j < n ? y[y0 + (long)i * n + j] : 0.0f;
+            bool is_inside = i < m && j < n;
+            total[r][c] = is_inside && accumulate ? y[y0 + (long)i * n + j] : is_inside && bias ? bias[j] : 0.0f;
         }
     }
     for (int begin = 0; begin < k; begin += chunk) {

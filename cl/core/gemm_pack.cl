@@ -1,11 +1,9 @@
-/* gemm_pack.cl: operands of the matrix product copied into the panels that gemm_tile.cl reads: [panel][k][width], the
- * part past the matrix filled with zeros. CB_WIDTH is 12 for rows of a, 32 for columns of b.
+/* gemm_pack.cl: the right operand of the matrix product, op(b) [k,n], copied into the panels that gemm_tile.cl reads:
+ * [panel][k][CB_WIDTH], the part past the matrix filled with zeros.
  *
- *   gemm_pack_rows      the source holds one panel line after the other: source[s0 + (panel * W + w) * ld + p]
- *                       (a as it is, b transposed)
- *   gemm_pack_columns   the source holds them side by side: source[s0 + p * ld + panel * W + w]
- *                       (a transposed, b as it is)
- * count: lines in all (m or n). global (ceil(k / 64), panels): a work-item copies 64 steps of k of one panel.
+ *   gemm_pack_rows      b is transposed, its columns lie one after the other: source[s0 + (panel * WIDTH + w) * ld + p]
+ *   gemm_pack_columns   b as it is, they lie side by side: source[s0 + p * ld + panel * WIDTH + w]
+ * count: n. global (ceil(k / 64), panels): a work-item copies 64 steps of k of one panel.
  */
 #include "cambium.clh"
 
@@ -15,14 +13,13 @@
 #define STEPS 64
 #define ZERO ((float4)(0.0f))
 
-__kernel void gemm_pack_rows(__global float *panels, const __global float *source, long p0, long s0, int count, int k,
-                             long ld)
+__kernel void gemm_pack_rows(__global float *panels, const __global float *source, long s0, int count, int k, long ld)
 {
     int begin = get_global_id(0) * STEPS, first = get_global_id(1) * CB_WIDTH;
     CB_GUARD(begin, k);
     CB_GUARD(first, count);
     int end = min(k, begin + STEPS);
-    __global float *to = panels + p0 + (long)first * k;
+    __global float *to = panels + (long)first * k;
     for (int w = 0; w < CB_WIDTH; w += 4) {
         /* 4 lines at a time, 4 x 4 elements in registers; a line past the end is read as the last one, then zeroed */
         int line = first + w;
@@ -47,26 +44,20 @@ __kernel void gemm_pack_rows(__global float *panels, const __global float *sourc
     }
 }
 
-__kernel void gemm_pack_columns(__global float *panels, const __global float *source, long p0, long s0, int count,
-                                int k, long ld)
+__kernel void gemm_pack_columns(__global float *panels, const __global float *source, long s0, int count, int k,
+                                long ld)
 {
     int begin = get_global_id(0) * STEPS, first = get_global_id(1) * CB_WIDTH;
     CB_GUARD(begin, k);
     CB_GUARD(first, count);
     int end = min(k, begin + STEPS), width = min(CB_WIDTH, count - first);
-    __global float *to = panels + p0 + (long)first * k + (long)begin * CB_WIDTH;
+    __global float *to = panels + (long)first * k + (long)begin * CB_WIDTH;
     const __global float *from = source + s0 + begin * ld + first;
     for (int p = begin; p < end; p++, to += CB_WIDTH, from += ld) {
         if (width == CB_WIDTH) {
-#if CB_WIDTH % 16 == 0
             for (int w = 0; w < CB_WIDTH; w += 16) {
                 vstore16(vload16(0, from + w), 0, to + w);
             }
-#else
-            for (int w = 0; w < CB_WIDTH; w += 4) {
-                vstore4(vload4(0, from + w), 0, to + w);
-            }
-#endif
         } else {
             for (int w = 0; w < CB_WIDTH; w++) {
                 to[w] = w < width ? from[w] : 0.0f;

@@ -165,7 +165,7 @@ struct cb_grid {
     uint32_t local[3];
 };
 
-/* y[M,N] = op(a) op(b) (+ y when accumulate), all row-major and dense: a is [M,K], or [K,M] when a_transposed; b is
+/* y[M,N] = op(a) op(b) (+ y when accumulate, else + bias[N] where it is not NULL), all row-major and dense: a is [M,K], or [K,M] when a_transposed; b is
  * [K,N], or [N,K] when b_transposed. Element offsets shift the beginning. */
 struct cb_gemm {
     uint32_t struct_size;
@@ -173,6 +173,7 @@ struct cb_gemm {
     int64_t m, n, k;
     const struct cb_tensor *a, *b, *y;
     int64_t a_offset, b_offset, y_offset; /* elements */
+    const struct cb_tensor *bias; /* may be NULL */
 };
 
 /* Capability bits of a device; a variant names those it needs. */

@@ -176,8 +176,11 @@ static enum cb_status give_launch(struct cb_core *core, struct cb_kernel *kernel
     return cb_kernel_launch(core->device, kernel, grid, all, arg_count, core->diag);
 }
 
-static enum cb_status give_gemm(struct cb_core *core, const struct cb_gemm *gemm)
+static enum cb_status give_gemm(struct cb_core *core, const struct cb_gemm *given)
 {
+    struct cb_gemm copy = {0};
+    const struct cb_gemm *gemm = &copy;
+    memcpy(&copy, given, given->struct_size < sizeof(copy) ? given->struct_size : sizeof(copy)); /* as src/graph/run.c */
     if (core->now->chained && gemm->y->buffer == core->y[0]->buffer) { /* as src/graph/run.c */
         const struct cb_arg args[] = {CB_A_TENSOR(core->chain_scale), CB_A_TENSOR(core->chain_add)};
         return cb_device_gemm(core->device, gemm, chain_header, args, 2, core->diag);

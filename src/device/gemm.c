@@ -40,6 +40,7 @@ static enum cb_status check(const struct cb_gemm *g, struct cb_diag *diag)
     }
     CB_TRY(check_operand(g->a, g->a_offset, g->m * g->k, "a", diag));
     CB_TRY(check_operand(g->b, g->b_offset, g->k * g->n, "b", diag));
+    CB_TRY(g->bias ? check_operand(g->bias, 0, g->n, "bias", diag) : CB_OK);
     return check_operand(g->y, g->y_offset, g->m * g->n, "y", diag);
 }
 
@@ -85,6 +86,7 @@ static enum cb_status run_strided(struct cb_device *device, const struct cb_gemm
         CB_A_TENSOR(g->y),
         CB_A_TENSOR(g->a),
         CB_A_TENSOR(g->b),
+        CB_A_TENSOR(g->bias),
         CB_A_I64(g->y_offset),
         CB_A_I64(g->a_offset),
         CB_A_I64(g->b_offset),
@@ -120,13 +122,14 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
         form = device->facts.caps & CB_CAP_TILE ? CB_GEMM_TILE
                : device->facts.caps & CB_CAP_GROUP ? CB_GEMM_GROUP
                                                    : CB_GEMM_PLAIN;
-        if (form == CB_GEMM_GROUP && !is_fused && cb__gemm_prefers_clblast(device, gemm) &&
+        if (form == CB_GEMM_GROUP && !is_fused && !gemm->bias && cb__gemm_prefers_clblast(device, gemm) &&
             cb__gemm_clblast(device, gemm, NULL) == CB_OK) {
             return CB_OK;
         }
     }
     if (form == CB_GEMM_CLBLAST) {
-        return is_fused ? cb_fail(diag, CB_UNSUPPORTED, NULL, "CLBlast has no epilogue")
+        return is_fused || gemm->bias
+                   ? cb_fail(diag, CB_UNSUPPORTED, NULL, "CLBlast has no epilogue and no bias")
                         : cb__gemm_clblast(device, gemm, diag);
     }
     if (form == CB_GEMM_TILE && gemm->k > 0) {

@@ -1,25 +1,29 @@
-/* gemm_tile.c: the matrix product in register tiles (cl/core/gemm_tile.cl): tile height, packing, order, splitting.
+/* gemm_tile.c: the matrix product in register tiles (cl/core/gemm_tile.cl): tile, copies, order, splitting.
  *
  * None of these choices changes a bit of the result. */
 #include <stdio.h>
 
 #include "device/internal.h"
 
-#define ROWS 12 /* rows of the largest tile, and of a packed panel of a */
-#define PARTS_BYTES ((uint64_t)64 << 20)    /* of partial sums kept apart at a time */
-#define A_PACKED_BYTES ((uint64_t)64 << 20) /* above this a is read where it lies */
+#define PARTS_BYTES ((uint64_t)64 << 20) /* of partial sums kept apart at a time */
+#define COPY_STEPS 512                   /* of a chunk of a tile's rows in local memory, at most */
 
-enum a_form { A_ROWS = 0, A_COLUMNS = 1, A_PACKED = 2 };
+/* A tile: rows, and float16 pieces of a row. Low tiles are wide: they are bound by reading b, a long stretch at a time. */
+struct shape {
+    int rows, pieces;
+    double cost; /* of a row, against the highest tile: lower tiles read b more often for each sum */
+};
 
 struct plan {
-    int64_t panel;            /* columns of a tile, and of a panel of b: 32 with AVX-512, else 16 */
-    enum a_form a_form;
+    struct shape shape;
+    int64_t panel;         /* columns of a tile, and of a panel of b */
     bool b_packed;
-    int64_t rows;             /* of a tile */
-    int64_t chunk, chunks;    /* of k */
-    int64_t split;            /* chunks whose sums are kept apart at a time; 0: not split */
-    int64_t a0, b0, parts0;   /* places in the workspace, elements */
-    int64_t space;            /* its size, elements */
+    bool copies;           /* each work-item copies its rows of a first */
+    int64_t chunk, chunks; /* of k */
+    int64_t split;         /* chunks whose sums are kept apart at a time; 0: not split */
+    int64_t tiles, block;  /* row tiles and panels that a work-item makes */
+    int64_t parts0;        /* place of the partial sums in the workspace, behind b's panels; elements */
+    int64_t space;         /* its size, elements */
 };
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -27,59 +31,72 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-/* The tile height that wastes least. */
-static int64_t tile_rows(int64_t m, bool is_wide)
+/* The shape that wastes least: 32 registers of 16 floats, or 16 of 8 (and 32 of 4). */
+static struct shape tile_shape(int64_t m, bool is_wide)
 {
-    static const struct {
-        int64_t rows;
-        double cost; /* of a row, against the highest: lower tiles read b more often for each sum */
-    } wide[] = {{ROWS, 1.0}, {8, 1.1}, {4, 1.4}, {1, 3.5}}, narrow[] = {{6, 1.0}, {4, 1.2}, {2, 1.7}, {1, 3.0}};
-    int64_t best = 1;
-    double least = 0.0;
-    for (size_t i = 0; i < 4; i++) {
-        int64_t rows = is_wide ? wide[i].rows : narrow[i].rows;
-        double cost = (double)(ceil_div(m, rows) * rows) * (is_wide ? wide[i].cost : narrow[i].cost);
-        if (rows <= m && (least == 0.0 || cost < least)) {
+    static const struct shape wide[] = {{12, 2, 1.0}, {10, 2, 1.04}, {8, 3, 1.08}, {6, 4, 1.12},
+                                        {4, 6, 1.3},  {3, 8, 1.5},   {2, 8, 2.0},  {1, 8, 3.5}};
+    static const struct shape narrow[] = {{6, 1, 1.0}, {4, 1, 1.2}, {2, 2, 1.7}, {1, 4, 3.0}};
+    const struct shape *shapes = is_wide ? wide : narrow;
+    size_t count = is_wide ? sizeof(wide) / sizeof(wide[0]) : sizeof(narrow) / sizeof(narrow[0]);
+    struct shape best = shapes[count - 1];
+    double least = (double)m * best.cost;
+    for (size_t i = count; i-- > 0;) {
+        double cost = (double)(ceil_div(m, shapes[i].rows) * shapes[i].rows) * shapes[i].cost;
+        if (shapes[i].rows <= m && cost <= least) {
             least = cost;
-            best = rows;
+            best = shapes[i];
         }
     }
     return best;
 }
 
-/* a is read where it lies, unless it is read many times and its lines are multiples of 4096 bytes apart: then all that a
- * tile reads at a time falls into one set of the first-level cache. */
-static enum a_form a_form(const struct cb_gemm *g, const struct plan *plan)
+/* What a work-item makes: panels of which a chunk fits half of the second-level cache, and where all of k does not, several
+ * row tiles, for which the chunk stays there. Few enough to give all cores work to the end, and the same number for all,
+ * because a driver may hand out the items in equal halves. */
+static void choose_block(const struct cb_device *device, struct plan *plan, const struct cb_gemm *g)
+{
+    int64_t panels = ceil_div(g->n, plan->panel), tiles = ceil_div(g->m, plan->shape.rows);
+    int64_t cache = (int64_t)(device->facts.l2_bytes / 2) / (plan->panel * (int64_t)sizeof(float));
+    int64_t fitting = cache / plan->chunk;
+    int64_t spare = tiles * panels * (plan->split > 0 ? plan->split : 1) / (8 * (int64_t)device->info.compute_units);
+    int64_t block = fitting < spare ? fitting : spare;
+    block = block < 1 ? 1 : block > panels ? panels : block;
+    plan->block = ceil_div(panels, ceil_div(panels, block));
+    bool fits = plan->split > 0 || plan->block * g->k <= cache;
+    plan->tiles = fits || spare / plan->block < 1 ? 1 : spare / plan->block < 8 ? spare / plan->block : 8;
+    plan->tiles = ceil_div(tiles, ceil_div(tiles, plan->tiles));
+}
+
+/* A copy of the rows takes as long as about half a panel. Without it, rows that are multiples of 2048 bytes apart fight for
+ * one or two sets of the first-level cache. */
+static bool copies_rows(const struct plan *plan, const struct cb_gemm *g)
 {
     int64_t stride = g->a_transposed ? g->m : g->k;
-    uint64_t bytes = (uint64_t)(ceil_div(g->m, ROWS) * ROWS * g->k) * sizeof(float);
-    if (stride % 1024 == 0 && g->n >= 256 && plan->rows == ROWS && bytes <= A_PACKED_BYTES) {
-        return A_PACKED;
-    }
-    return g->a_transposed ? A_COLUMNS : A_ROWS;
+    return plan->chunk <= COPY_STEPS && stride % 1024 == 0 && plan->shape.rows > 4 && plan->block * plan->shape.pieces >= 4;
 }
 
 static struct plan make_plan(const struct cb_device *device, const struct cb_gemm *g)
 {
     struct plan plan = {0};
     int64_t units = device->info.compute_units;
-    plan.panel = device->tile_panel;
-    plan.rows = tile_rows(g->m, plan.panel == 32);
+    plan.shape = tile_shape(g->m, device->tile_panel == 32);
+    plan.panel = 16 * plan.shape.pieces;
     plan.chunk = cb__gemm_chunk(g->k);
     plan.chunks = ceil_div(g->k, plan.chunk);
 
     /* b is read a panel's columns at a time where it lies; copied when they lie apart, or are read again many times. */
-    plan.b_packed = g->b_transposed || (g->m >= 8 * ROWS && g->k >= 64 && g->n > plan.panel);
-    plan.a_form = a_form(g, &plan);
+    plan.b_packed = g->b_transposed || (g->m >= 96 && g->k >= 64 && g->n > plan.panel);
 
     /* Too few tiles for the cores, or panels too long for the cache: chunks of k become work of their own. */
-    int64_t tiles = ceil_div(g->m, plan.rows) * ceil_div(g->n, plan.panel);
+    int64_t tiles = ceil_div(g->m, plan.shape.rows) * ceil_div(g->n, plan.panel);
     if (plan.chunks > 1 && (tiles < 4 * units || g->k > 8192)) {
         int64_t fitting = (int64_t)(PARTS_BYTES / sizeof(float)) / (g->m * g->n);
         plan.split = fitting < 1 ? 1 : fitting < plan.chunks ? fitting : plan.chunks;
     }
-    plan.b0 = plan.a0 + (plan.a_form == A_PACKED ? ceil_div(g->m, ROWS) * ROWS * g->k : 0);
-    plan.parts0 = plan.b0 + (plan.b_packed ? ceil_div(g->n, plan.panel) * plan.panel * g->k : 0);
+    choose_block(device, &plan, g);
+    plan.copies = copies_rows(&plan, g);
+    plan.parts0 = plan.b_packed ? ceil_div(g->n, plan.panel) * plan.panel * g->k : 0;
     plan.space = plan.parts0 + plan.split * g->m * g->n;
     return plan;
 }
@@ -97,41 +114,27 @@ static enum cb_status get_space(struct cb_device *device, int64_t count, struct 
     return CB_OK;
 }
 
-/* Copies `count` lines (rows of op(a), columns of op(b)) of `k` elements into panels at `to0` of the workspace. */
-static enum cb_status pack(struct cb_device *device, const struct cb_tensor *space, int64_t to0,
-                           const struct cb_tensor *from, int64_t from0, int64_t count, int64_t k, bool lines_are_rows,
-                           int64_t width, struct cb_diag *diag)
+/* Copies b into panels at the beginning of the workspace. */
+static enum cb_status pack(struct cb_device *device, const struct cb_gemm *g, const struct plan *plan,
+                           const struct cb_tensor *space, struct cb_diag *diag)
 {
     struct cb_kernel *kernel = NULL;
-    CB_TRY(cb__gemm_kernel(device, NULL, "core/gemm_pack", width == ROWS ? "-DCB_WIDTH=12" : width == 16 ? "-DCB_WIDTH=16" : "-DCB_WIDTH=32",
-                           lines_are_rows ? "gemm_pack_rows" : "gemm_pack_columns", &kernel, diag));
+    char defines[32];
+    snprintf(defines, sizeof(defines), "-DCB_WIDTH=%d", (int)plan->panel);
+    CB_TRY(cb__gemm_kernel(device, NULL, "core/gemm_pack", defines,
+                           g->b_transposed ? "gemm_pack_rows" : "gemm_pack_columns", &kernel, diag));
     const struct cb_arg args[] = {
-        CB_A_TENSOR(space), CB_A_TENSOR(from), CB_A_I64(to0), CB_A_I64(from0),
-        CB_A_I32(count),    CB_A_I32(k),       CB_A_I64(lines_are_rows ? k : count),
+        CB_A_TENSOR(space), CB_A_TENSOR(g->b), CB_A_I64(g->b_offset),
+        CB_A_I32(g->n),     CB_A_I32(g->k),    CB_A_I64(g->b_transposed ? g->k : g->n),
     };
-    struct cb_grid grid = {{(uint64_t)ceil_div(k, 64), (uint64_t)ceil_div(count, width), 1}, {1, 1, 1}};
+    struct cb_grid grid = {{(uint64_t)ceil_div(g->k, 64), (uint64_t)ceil_div(g->n, plan->panel), 1}, {1, 1, 1}};
     return cb_kernel_launch(device, kernel, &grid, args, sizeof(args) / sizeof(args[0]), diag);
 }
 
-/* Panels that one work-item walks along: few enough to stay in the cache and to give all cores work to the end, and the
- * same number for all, because a driver may hand out the items in equal halves. */
-static int64_t panel_block(const struct cb_device *device, const struct plan *plan, const struct cb_gemm *g)
-{
-    int64_t length = plan->split > 0 ? plan->chunk : g->k;
-    int64_t panels = ceil_div(g->n, plan->panel), tiles = ceil_div(g->m, plan->rows);
-    int64_t fitting = (int64_t)(device->facts.l2_bytes / 2) / (plan->panel * length * (int64_t)sizeof(float));
-    int64_t spare = tiles * panels * (plan->split > 0 ? plan->split : 1) / (8 * (int64_t)device->info.compute_units);
-    int64_t block = fitting < spare ? fitting : spare;
-    block = block < 1 ? 1 : block > panels ? panels : block;
-    return ceil_div(panels, ceil_div(panels, block));
-}
-
-/* Rows of b from which 32-wide reads in its last panel would leave the matrix. */
+/* Rows of b from which a piece's reads behind the last column would leave the matrix. */
 static int64_t safe_rows(const struct plan *plan, const struct cb_gemm *g)
 {
-    int64_t columns = g->n - (ceil_div(g->n, plan->panel) - 1) * plan->panel;
-    int64_t overrun = (columns > 16 ? plan->panel : 16) - columns;
-    int64_t safe = g->k - ceil_div(overrun, g->n);
+    int64_t overrun = ceil_div(g->n, 16) * 16 - g->n, safe = g->k - ceil_div(overrun, g->n);
     return plan->b_packed ? g->k : safe < 0 ? 0 : safe;
 }
 
@@ -140,24 +143,26 @@ static enum cb_status multiply(struct cb_device *device, const struct cb_gemm *g
                                const struct cb__epilogue *epilogue, struct cb_diag *diag)
 {
     static const struct cb__epilogue none = {NULL, NULL, 0};
-    char defines[64];
+    char defines[96], copy[24] = "";
     bool is_split = plan->split > 0;
     struct cb_kernel *kernel = NULL;
-    snprintf(defines, sizeof(defines), "-DCB_ROWS=%d -DCB_PIECES=%d -DCB_A=%d%s", (int)plan->rows,
-             (int)plan->panel / 16, (int)plan->a_form, is_split ? " -DCB_SPLIT" : "");
+    if (plan->copies) {
+        snprintf(copy, sizeof(copy), " -DCB_COPY=%d", plan->chunk <= COPY_STEPS / 2 ? COPY_STEPS / 2 : COPY_STEPS);
+    }
+    snprintf(defines, sizeof(defines), "-DCB_ROWS=%d -DCB_PIECES=%d -DCB_A=%d%s%s", plan->shape.rows, plan->shape.pieces,
+             g->a_transposed ? 1 : 0, copy, is_split ? " -DCB_SPLIT" : "");
     if (is_split) {
         epilogue = &none;
     }
     CB_TRY(cb__gemm_kernel(device, epilogue->header, "core/gemm_tile", defines, "gemm_tile", &kernel, diag));
-    int64_t block = panel_block(device, plan, g);
-    bool a_packed = plan->a_form == A_PACKED;
     const struct cb_arg args[] = {
         CB_A_TENSOR(is_split ? space : g->y),
-        CB_A_TENSOR(a_packed ? space : g->a),
+        CB_A_TENSOR(g->a),
         CB_A_TENSOR(plan->b_packed ? space : g->b),
+        CB_A_TENSOR(g->bias),
         CB_A_I64(is_split ? plan->parts0 : g->y_offset),
-        CB_A_I64(a_packed ? plan->a0 : g->a_offset),
-        CB_A_I64(plan->b_packed ? plan->b0 : g->b_offset),
+        CB_A_I64(g->a_offset),
+        CB_A_I64(plan->b_packed ? 0 : g->b_offset),
         CB_A_I32(g->m),
         CB_A_I32(g->n),
         CB_A_I32(g->k),
@@ -165,12 +170,14 @@ static enum cb_status multiply(struct cb_device *device, const struct cb_gemm *g
         CB_A_I64(plan->b_packed ? plan->panel : g->n),
         CB_A_I64(plan->b_packed ? plan->panel * g->k : plan->panel),
         CB_A_I32(safe_rows(plan, g)),
-        CB_A_I32(block),
+        CB_A_I32(plan->tiles),
+        CB_A_I32(plan->block),
         CB_A_I32(plan->chunk),
         CB_A_I32(first_chunk),
         CB_A_I32(g->accumulate != 0),
     };
-    uint64_t items = (uint64_t)(ceil_div(ceil_div(g->n, plan->panel), block) * ceil_div(g->m, plan->rows));
+    uint64_t items = (uint64_t)(ceil_div(ceil_div(g->n, plan->panel), plan->block) *
+                                ceil_div(ceil_div(g->m, plan->shape.rows), plan->tiles));
     struct cb_grid grid = {{items, is_split ? (uint64_t)chunk_count : 1, 1}, {1, 1, 1}};
     return cb__gemm_launch(device, kernel, &grid, args, sizeof(args) / sizeof(args[0]), epilogue->args, epilogue->count,
                            diag);
@@ -184,7 +191,7 @@ static enum cb_status reduce(struct cb_device *device, const struct cb_gemm *g, 
     struct cb_kernel *kernel = NULL;
     CB_TRY(cb__gemm_kernel(device, epilogue->header, "core/gemm_reduce", NULL, "gemm_reduce", &kernel, diag));
     const struct cb_arg args[] = {
-        CB_A_TENSOR(g->y), CB_A_TENSOR(space), CB_A_I64(g->y_offset),  CB_A_I64(plan->parts0),
+        CB_A_TENSOR(g->y), CB_A_TENSOR(space), CB_A_TENSOR(g->bias), CB_A_I64(g->y_offset), CB_A_I64(plan->parts0),
         CB_A_I32(g->m),    CB_A_I32(g->n),     CB_A_I32(chunk_count), CB_A_I32(accumulate),
     };
     struct cb_grid grid = {{(uint64_t)ceil_div(g->n, 16), (uint64_t)g->m, 1}, {0, 0, 0}};
@@ -199,11 +206,8 @@ enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *g, 
     struct plan plan = make_plan(device, g);
     struct cb_tensor space;
     CB_TRY(get_space(device, plan.space, &space, diag));
-    if (plan.a_form == A_PACKED) {
-        CB_TRY(pack(device, &space, plan.a0, g->a, g->a_offset, g->m, g->k, g->a_transposed == 0, ROWS, diag));
-    }
     if (plan.b_packed) {
-        CB_TRY(pack(device, &space, plan.b0, g->b, g->b_offset, g->n, g->k, g->b_transposed != 0, plan.panel, diag));
+        CB_TRY(pack(device, g, &plan, &space, diag));
     }
     if (plan.split == 0) {
         return multiply(device, g, &plan, &space, 0, plan.chunks, epilogue, diag);

@@ -9,8 +9,8 @@
 
 struct product {
     struct cb_gemm gemm;
-    struct cb_tensor a, b, y;
-    float *a_host, *b_host, *y_host; /* without margins */
+    struct cb_tensor a, b, y, bias;
+    float *a_host, *b_host, *y_host, *bias_host; /* without margins; bias: only after add_bias */
     float *y_got;                    /* with margins */
 };
 
@@ -54,6 +54,16 @@ static void make_product(struct product *p, int m, int n, int k, bool ta, bool t
     p->gemm = (struct cb_gemm){sizeof(p->gemm), ta, tb, accumulate, m, n, k, &p->a, &p->b, &p->y, MARGIN, MARGIN, MARGIN};
 }
 
+static void add_bias(struct product *p)
+{
+    const int64_t n = p->gemm.n;
+    p->bias_host = make_values(n, 5);
+    p->bias = (struct cb_tensor){.struct_size = sizeof(p->bias), .rank = 1, .dims = {n}};
+    must(cb_buffer_create(device, (uint64_t)n * sizeof(float), &p->bias.buffer, diag));
+    must(cb_buffer_write(device, p->bias.buffer, 0, p->bias_host, (uint64_t)n * sizeof(float), diag));
+    p->gemm.bias = &p->bias;
+}
+
 static void run_product(struct product *p, enum cb_gemm_form form, const char *header, const struct cb_arg *args,
                         uint32_t count)
 {
@@ -68,6 +78,8 @@ static void free_product(struct product *p)
     cb_buffer_destroy(p->y.buffer);
     free(p->a_host);
     free(p->b_host);
+    free(p->bias_host);
+    cb_buffer_destroy(p->bias.buffer);
     free(p->y_host);
     free(p->y_got);
 }
@@ -78,7 +90,10 @@ static void check_product(const struct product *p, double (*after)(double value,
     const struct cb_gemm *g = &p->gemm;
     for (int64_t i = 0; i < g->m; i++) {
         for (int64_t j = 0; j < g->n; j++) {
-            double exact = g->accumulate ? (double)p->y_host[i * g->n + j] : 0.0, size = fabs(exact);
+            double exact = g->accumulate ? (double)p->y_host[i * g->n + j]
+                           : p->bias_host  ? (double)p->bias_host[j]
+                                           : 0.0;
+            double size = fabs(exact);
             for (int64_t q = 0; q < g->k; q++) {
                 double product = (double)p->a_host[g->a_transposed ? q * g->m + i : i * g->k + q] *
                                  (double)p->b_host[g->b_transposed ? j * g->k + q : q * g->n + j];
@@ -129,14 +144,17 @@ static void test_sizes_and_layouts(void **state)
     static const int all[][3] = {
         {1, 1, 1},    {1, 8, 300},  {2, 3, 7},    {3, 40, 33},  {5, 16, 64},   {7, 17, 20},   {8, 31, 31},
         {11, 33, 65}, {12, 32, 16}, {13, 64, 17}, {25, 70, 260}, {96, 80, 100}, {64, 128, 512}, {100, 24, 1030},
-        {130, 257, 96},
+        {130, 257, 96}, {10, 300, 20}, {6, 70, 300}, {4, 200, 40}, {49, 130, 1024}, {26, 300, 2048}, {200, 550, 768},
     };
     size_t count = device_is_slow() ? 7 : sizeof(all) / sizeof(all[0]);
     for (enum cb_gemm_form form = CB_GEMM_AUTO; form <= CB_GEMM_CLBLAST; form++) {
         for (size_t s = 0; s < count && form_is_tested(form); s++) {
-            for (int layout = 0; layout < 8; layout++) {
+            for (int layout = 0; layout < (form == CB_GEMM_CLBLAST ? 8 : 16); layout++) {
                 struct product p;
                 make_product(&p, all[s][0], all[s][1], all[s][2], layout & 1, layout & 2, layout & 4);
+                if (layout & 8) {
+                    add_bias(&p); /* which counts where y is not added */
+                }
                 run_product(&p, form, NULL, NULL, 0);
                 check_product(&p, NULL);
                 free_product(&p);
@@ -149,9 +167,12 @@ static void test_long_sums_are_split(void **state)
 {
     (void)state;
     int k = device_is_slow() ? 1100 : 20011; /* over 64 chunks of 256: their length grows */
-    for (int layout = 0; layout < 8; layout++) {
+    for (int layout = 0; layout < 16; layout++) {
         struct product p;
         make_product(&p, 20, 18, k, layout & 1, layout & 2, layout & 4);
+        if (layout & 8) {
+            add_bias(&p);
+        }
         run_product(&p, CB_GEMM_AUTO, NULL, NULL, 0);
         check_product(&p, NULL);
         free_product(&p);
