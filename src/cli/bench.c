@@ -11,6 +11,7 @@ static const struct cb_flag flags[] = {
     {"--cases", "FILE", "instead of configs/bench/standard.yaml"},
     {"--seconds", "S", "how long each is repeated (default 0.5; networks four times as long)"},
     {"--work", "WHAT", "only `forward`, `gradients` or `step`"},
+    {"--variants", NULL, "say at the end of each line which variants ran, and in how many steps"},
     {"--compare", "FILE", "beside an earlier run's --json lines: how many times as fast"},
     {NULL, NULL, NULL},
 };
@@ -25,6 +26,7 @@ struct bench {
     const char *only; /* one of work_names; NULL: all */
     struct cb_value *earlier; /* list of lines; NULL: nothing to compare with */
     double seconds;
+    bool shows_variants;
     const char *heading;      /* of the table that is being printed */
 };
 
@@ -84,6 +86,8 @@ static void print_json(struct bench *b, const struct row *r)
     put_real(arena, map, "samples_per_second", (double)r->batch / r->timing.median);
     put_real(arena, map, "operations", r->amount.operations);
     put_real(arena, map, "bytes", r->amount.bytes);
+    (void)cb_map_set(arena, map, "variants",
+                     cb_value_text(arena, r->timing.variants != NULL ? r->timing.variants : "", NULL));
     put_real(arena, map, "of_bound", bound_of(b, r) / r->timing.median);
     (void)cb_map_set(arena, map, "device_bytes", cb_value_int(arena, (int64_t)r->timing.device_bytes, NULL));
     cb_cli_print_json(map);
@@ -114,7 +118,7 @@ static void print_row(struct bench *b, const struct row *r)
     if (earlier > 0) {
         printf("  %14.2f", earlier / r->timing.median);
     }
-    printf("\n");
+    printf("%s%s\n", b->shows_variants ? "  " : "", b->shows_variants && r->timing.variants != NULL ? r->timing.variants : "");
     fflush(stdout);
 }
 
@@ -367,6 +371,7 @@ static int run(struct cb_cli *cli)
     if (!cb_cli_number(cli, "--seconds", 0.0, 3600.0, 0.5, &b.seconds)) {
         return 2;
     }
+    b.shows_variants = cb_cli_has(cli, "--variants");
     b.only = cb_cli_value(cli, "--work");
     if (b.only != NULL && strcmp(b.only, "forward") != 0 && strcmp(b.only, "gradients") != 0 && strcmp(b.only, "step") != 0) {
         status = cb_fail(cli->diag, CB_INVALID, NULL, "--work takes `forward`, `gradients` or `step`, not `%s`", b.only);

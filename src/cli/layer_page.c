@@ -52,7 +52,8 @@ static void add_variants(struct cb_text *out, const struct cb_layer_type *type)
                                                        : "None: nothing runs.\n");
         return;
     }
-    cb_text_add(out, "The first of a pass whose needs the device has and that takes the shapes; the last runs everywhere.\n\n"
+    cb_text_add(out, "The first of a pass whose needs the device has and that takes the shapes; the last runs everywhere. "
+                     "[Variants](../variants.md) says\nhow to choose others.\n\n"
                      "| pass | variant | needs |\n|---|---|---|\n");
     for (uint32_t i = 0; i < type->variant_count; i++) {
         const struct cb_variant *v = &type->variants[i];

@@ -80,6 +80,8 @@ struct cb_network {
     const struct cb_value *weights_value; /* the file's `weights:`, `names:`; may be NULL */
     const struct cb_value *names_value;
     const char *folder;                   /* paths of the file are relative to it */
+    const char *const *avoid;             /* names of variants that no layer takes (cb_network_avoid) */
+    uint32_t avoid_count;
     int64_t class_count;                  /* fills options marked CB_OPTION_CLASSES; 0: unknown */
 };
 
@@ -127,6 +129,11 @@ enum cb_batchnorm_mode { CB_BATCHNORM_FROZEN, CB_BATCHNORM_AFFINE, CB_BATCHNORM_
 enum cb_status cb_network_freeze(struct cb_network *net, const struct cb_value *what, enum cb_batchnorm_mode batchnorm,
                                  struct cb_diag *diag);
 
+/* No layer takes a variant of these names, in any plan: `what` is `avoid:` of the YAML, a name or a list (NULL: nothing);
+ * adds to what is avoided already. A name that no layer of the search path has, or that is nothing but a plain form, is an
+ * error. It is part of what cb_network_to_value writes, so that a run predicts as it was trained. */
+enum cb_status cb_network_avoid(struct cb_network *net, const struct cb_value *what, struct cb_diag *diag);
+
 /* The layers that never change during a training run: no trainable ancestor, no trainable params, no randomness or
  * fitting of a head. `prefix[node]` is set for each; the result lives in the arena. */
 bool *cb_network_frozen_prefix(struct cb_network *net, struct cb_arena *arena);
@@ -141,6 +148,13 @@ void cb_network_count(const struct cb_network *net, int64_t *out_frozen, int64_t
 void cb_network_hash_frozen(const struct cb_network *net, char hex[65]);
 /* The network as the map of a backbone file, flat (no blocks), which reads back to the same network. */
 struct cb_value *cb_network_to_value(const struct cb_network *net, struct cb_arena *arena);
+
+/* ---- avoid.c, for plans and files ---- */
+
+/* Whether variant `variant` of the type's table is one that the network avoids; a plain form never is. */
+bool cb__network_avoids(const struct cb_network *net, const struct cb_layer_type *type, uint32_t variant);
+/* The names as a list, maybe empty; in the arena. */
+struct cb_value *cb__network_avoid_value(const struct cb_network *net, struct cb_arena *arena);
 
 /* ---- shared with plan.c: running a plugin's infer ---- */
 

@@ -316,6 +316,7 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
     net->folder = cb_arena_strdup(net->arena, folder);
     net->weights_value = cb_map_get(file, "weights");
     net->names_value = cb_map_get(file, "names");
+    CB_TRY(cb_network_avoid(net, cb_map_get(file, "avoid"), diag));
     const struct cb_value *input = cb_map_get(file, "input"), *inputs = cb_map_get(file, "inputs");
     const struct cb_value *layers = cb_map_get(file, "layers"), *blocks = cb_map_get(file, "blocks");
     if ((input == NULL) == (inputs == NULL)) {

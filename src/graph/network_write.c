@@ -56,5 +56,8 @@ struct cb_value *cb_network_to_value(const struct cb_network *net, struct cb_are
     if (ok && net->backbone_output != CB_NONE) {
         ok = cb_map_set(arena, file, "output", cb_value_text(arena, net->wires[net->backbone_output].name, NULL));
     }
+    if (ok && net->avoid_count > 0) {
+        ok = cb_map_set(arena, file, "avoid", cb__network_avoid_value(net, arena));
+    }
     return ok ? file : NULL;
 }

@@ -125,7 +125,7 @@ static const struct cb_variant *choose(const struct cb_plan *plan, const struct 
     const struct cb_variant *first = NULL, *last = NULL;
     for (uint32_t i = 0; i < type->variant_count; i++) {
         const struct cb_variant *v = &type->variants[i];
-        if (!serves(plan, step, v, pass)) {
+        if (!serves(plan, step, v, pass) || cb__network_avoids(plan->net, type, i)) {
             continue;
         }
         if (plan->request.variant != NULL && strcmp(plan->request.variant, v->name) == 0) {
@@ -326,18 +326,6 @@ static enum cb_status prepare_core_kernels(struct cb_plan *plan, struct cb_step 
     return CB_OK;
 }
 
-static void write_variant_text(struct cb_plan *plan, struct cb_step *step)
-{
-    struct cb_text text = {0};
-    const struct cb_variant *v = step->passes[CB_PASS_FORWARD].variant;
-    cb_text_add(&text, step->is_view ? "view" : step->is_copy ? "pointwise" : v->name);
-    for (uint32_t n = step->is_copy ? 1 : 0; n < step->op_count; n++) {
-        cb_text_addf(&text, " + %s%s", plan->net->nodes[step->ops[n].node].name, step->ops[n].folded ? " (folded)" : "");
-    }
-    step->variant_text = text.data != NULL ? cb_arena_strdup(plan->arena, text.data) : NULL;
-    cb_text_free(&text);
-}
-
 static enum cb_status prepare_kernels(struct cb_instance *in)
 {
     return cb__variant_kernels(in, in->core->pass->variant);
@@ -364,7 +352,7 @@ static enum cb_status prepare_steps(struct cb_plan *plan, struct cb_diag *diag)
     for (uint32_t i = 0; i < plan->step_count; i++) {
         struct cb_step *step = &plan->steps[i];
         const struct cb_node *node = &plan->net->nodes[step->node];
-        write_variant_text(plan, step);
+        cb__step_write_text(plan, step);
         enum cb_status status = prepare_step(plan, step, diag);
         if (status == CB_DEVICE && diag != NULL && step->variant_text != NULL) {
             /* A mistake in a fused function shows in the kernels of the layer above it. */
@@ -557,23 +545,4 @@ const struct cb_tensor *cb_plan_gradient(const struct cb_plan *plan, uint32_t wi
 uint64_t cb_plan_bytes(const struct cb_plan *plan)
 {
     return plan->bytes;
-}
-
-const char *cb_plan_node_variant(const struct cb_plan *plan, uint32_t node)
-{
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        if (plan->steps[i].node == node) {
-            return plan->steps[i].variant_text;
-        }
-    }
-    return NULL;
-}
-
-void cb_plan_describe(const struct cb_plan *plan, struct cb_text *out)
-{
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        const struct cb_step *step = &plan->steps[i];
-        const struct cb_node *node = &plan->net->nodes[step->node];
-        cb_text_addf(out, "%-28s %s/%s\n", node->name, node->type->layer.name, step->variant_text);
-    }
 }

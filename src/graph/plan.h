@@ -57,7 +57,11 @@ const struct cb_tensor *cb_plan_gradient(const struct cb_plan *plan, uint32_t wi
 uint64_t cb_plan_bytes(const struct cb_plan *plan);
 /* What runs, a line per kernel step: "conv1  conv2d/tile + bn1 (folded) + relu"; appended. */
 void cb_plan_describe(const struct cb_plan *plan, struct cb_text *out);
-/* The same for one node: "tile + bn1 + relu"; NULL when it does not run by itself. Owned by the plan. */
+/* The same for one node: "tile + bn1 + relu; dx product, dw product"; NULL when it does not run by itself. Owned by the
+ * plan. */
 const char *cb_plan_node_variant(const struct cb_plan *plan, uint32_t node);
+
+/* Which variants run, and of how many steps: "forward: conv2d winograd 13, dense tile 1; dx: conv2d winograd 13"; appended. */
+void cb_plan_count_variants(const struct cb_plan *plan, struct cb_text *out);
 
 #endif

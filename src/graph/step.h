@@ -52,7 +52,8 @@ struct cb_step {
     struct cb_tensor *folded;   /* copies of params with an affine folded in; NULL when none */
     char *chain_header;         /* generated text before the kernels of an EPILOGUE variant; NULL: nothing fused */
     struct cb_kernel *copy_kernel;
-    char *variant_text;
+    char *variant_text; /* "tile + bn1 + relu" */
+    char *passes_text;  /* with those of backward: "tile + relu; dx product, dw product" */
 };
 
 enum cb_bop_kind { CB_BOP_LAYER, CB_BOP_POINTWISE, CB_BOP_AFFINE, CB_BOP_SUM };
@@ -98,6 +99,9 @@ struct cb_plan {
     uint64_t version; /* of the store when params were derived last; 0: never */
     int64_t n;        /* rows of the latest run */
 };
+
+/* plan_text.c: the texts of a step. */
+void cb__step_write_text(struct cb_plan *plan, struct cb_step *step);
 
 /* fuse.c: decides the chain of each step and writes its text. */
 enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *fused_nodes, struct cb_diag *diag);

@@ -98,6 +98,9 @@ void cb_feature_key(const struct cb_engine *e, char hex[65])
     add_text(sha, MAGIC CB_VERSION);
     add_text(sha, cb_device_key(e->device));
     add_json(sha, cb_contract_to_value(arena, &e->model->contract));
+    if (net->avoid_count > 0) { /* other variants round otherwise */
+        add_json(sha, cb__network_avoid_value(net, arena));
+    }
     for (uint32_t i = 0; i < net->node_count; i++) {
         if (e->prefix[i]) {
             add_node(sha, net, &net->nodes[i], arena);

@@ -169,6 +169,7 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
         size[1] = dataset->contract.shape[1];
     }
     CB_TRY(cb_network_read(net, backbone->file, other_size ? size : NULL, backbone->folder, diag));
+    CB_TRY(cb_network_avoid(net, task->avoid, diag));
     model->contract = dataset != NULL ? dataset->contract : backbone->contract;
     model->input = net->inputs[0];
     model->class_count = dataset != NULL && dataset->target == CB_TARGET_CLASSES ? dataset->class_count : class_count;

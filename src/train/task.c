@@ -48,6 +48,7 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
         (void)cb_expect_kind(task->replace, CB_KIND_TEXT, "`replace`", diag);
     }
     task->frozen = cb_map_get(model, "frozen");
+    task->avoid = cb_map_get(model, "avoid");
     task->head = cb_map_get(model, "head");
     if (task->head != NULL && task->head->kind == CB_KIND_TEXT && strcmp(task->head->text, "keep") == 0) {
         task->keep_head = true;

@@ -40,7 +40,7 @@ struct cb_task {
     const struct cb_value *model, *data, *train;
     const char *backbone;      /* as written */
     const struct cb_value *backbone_at;
-    const struct cb_value *weights, *replace, *frozen, *head, *plugins;
+    const struct cb_value *weights, *replace, *frozen, *head, *avoid, *plugins;
     enum cb_batchnorm_mode batchnorm;
     bool batchnorm_given;
     bool random_weights;       /* weights: none */

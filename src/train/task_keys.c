@@ -25,6 +25,8 @@ const struct cb_key cb_model_keys[] = {
                                                                              "{$ref: '#/definitions/layers'}]}"},
     {"batchnorm", "frozen, affine (statistics kept, scale and shift trained) or trained",
      "{enum: [frozen, affine, trained]}"},
+    {"avoid", "variants of layers that are not to be used, such as [winograd]; in the run, too, that comes of it",
+     "{anyOf: [{type: 'null'}, {type: string}, " LIST_OF_TEXTS "]}"},
     {"heads", NULL, NULL},
     {"lora", NULL, NULL},
     {"branches", NULL, NULL},

@@ -154,6 +154,10 @@ static enum cb_status measure(struct bench *b, double seconds, struct cb_timing 
         CB_TRY(run_once(b, diag));
         times[out->runs++] = cb_clock_seconds() - start;
     }
+    struct cb_text text = {0};
+    cb_plan_count_variants(b->plan, &text);
+    out->variants = text.data != NULL ? cb_arena_strdup(b->net->arena, text.data) : NULL;
+    cb_text_free(&text);
     qsort(times, out->runs, sizeof(*times), by_size);
     out->least = times[0];
     out->median = times[out->runs / 2];

@@ -14,6 +14,7 @@ enum cb_timing_work {
 struct cb_timing {
     double median, least, most; /* seconds of one run */
     uint32_t runs;
+    const char *variants;  /* that ran (cb_plan_count_variants); in the network's arena */
     uint64_t device_bytes; /* params, activations and whatever else the device held */
 };
 
