@@ -6,9 +6,10 @@
  * so that squares of the mean never cancel, and merged by Chan's formula (Chan, Golub, LeVeque 1979). `merge`: the
  * parts are merged in order by the same formula. Backward likewise: `sums` per part, then in order.
  *
- * The tile forms give a work-item 64 channels of a part (the last one what is left, up to 127), in vectors of 16.
- * Channels beyond a multiple of 16 are covered by a vector that ends at the last channel and repeats some: same values,
- * same work-item. Below 16 channels they go one at a time.
+ * The tile forms give a work-item up to TILE_CHANNELS channels of a part, in vectors of 16 that it goes through row by row:
+ * memory is read in order, and what a chunk has so far lies in local memory, in the first-level cache. Channels beyond a
+ * multiple of 16 are covered by a vector that ends at the last channel and repeats some: same values, same work-item. Below
+ * 16 channels they go one at a time.
  *
  *   parts [2, parts, C]    mean and m2; in backward sum(dy) and sum(dy xhat)
  *   moments [2, C]         mean and rstd = 1 / sqrt(var + epsilon), kept for backward
@@ -19,10 +20,14 @@
 #define CHUNK 64
 #define APPLY_ELEMENTS 16384 /* about so many per work-item of the tile forms that go element by element */
 
-/* Rows and channels [first, end) of a tile work-item. */
-static int last_channel(int block, int C)
+#define TILE_CHANNELS 512
+#define VECTORS (TILE_CHANNELS / 16)
+#define UNROLL 2 /* rows that a vector takes before its sums go back to local memory */
+
+/* Where vector v of channels [first, end) begins. */
+static int vector_at(int v, int first, int end)
 {
-    return block == max(C / 64, 1) - 1 ? C : (block + 1) * 64;
+    return min(first + v * 16, end - 16);
 }
 
 /* ---- statistics ---- */
@@ -47,43 +52,6 @@ static float2 stats_one(__global const float *x, long rows, int C)
     return (float2)(mean, m2);
 }
 
-/* The same for 16 * groups channels; groups is a constant after inlining, so that the arrays are registers. */
-static void stats_groups(__global float *out_mean, __global float *out_m2, __global const float *x, long rows, int C,
-                         const int groups)
-{
-    float16 mean[4], m2[4];
-    for (int g = 0; g < groups; g++) {
-        mean[g] = m2[g] = (float16)(0.0f);
-    }
-    for (long done = 0; done < rows; done += CHUNK) {
-        const int n = (int)min((long)CHUNK, rows - done);
-        __global const float *row = x + done * C;
-        float16 first[4], sum[4], squares[4];
-        for (int g = 0; g < groups; g++) {
-            first[g] = vload16(g, row);
-            sum[g] = squares[g] = (float16)(0.0f);
-        }
-        for (int i = 1; i < n; i++) {
-            row += C;
-            for (int g = 0; g < groups; g++) {
-                const float16 d = vload16(g, row) - first[g];
-                sum[g] += d;
-                squares[g] += d * d;
-            }
-        }
-        const float total = (float)(done + n), share = (float)n / total;
-        for (int g = 0; g < groups; g++) {
-            const float16 delta = first[g] + sum[g] / (float)n - mean[g];
-            mean[g] += delta * share;
-            m2[g] += fmax(squares[g] - sum[g] * sum[g] / (float)n, 0.0f) + delta * delta * ((float)done * share);
-        }
-    }
-    for (int g = 0; g < groups; g++) {
-        vstore16(mean[g], g, out_mean);
-        vstore16(m2[g], g, out_m2);
-    }
-}
-
 __kernel void batchnorm_stats(__global float *parts, __global const float *x, long rows, int C, int part_count,
                               long part_rows)
 {
@@ -97,32 +65,67 @@ __kernel void batchnorm_stats(__global float *parts, __global const float *x, lo
     parts[((long)part_count + part) * C + c] = s.y;
 }
 
-__kernel void batchnorm_stats_tile(__global float *parts, __global const float *x, long rows, int C, int part_count,
-                                   long part_rows)
+/* sum and squares of x - first over `rows` (a constant) more rows. */
+CB_INLINE void add_rows(__local float16 *sum, __local float16 *squares, __global const float *x, const float16 first, int C,
+                        const int rows)
 {
-    const int block = get_global_id(0), part = get_global_id(1);
-    if (block >= max(C / 64, 1) || part >= part_count) {
-        return;
+    float16 s = *sum, q = *squares;
+#pragma unroll
+    for (int i = 0; i < rows; i++) {
+        const float16 d = vload16(0, x + i * (long)C) - first;
+        s += d;
+        q += d * d;
     }
-    const long begin = part * part_rows, n = min(part_rows, rows - begin);
-    const int end = last_channel(block, C);
-    __global float *mean = parts + (long)part * C, *m2 = parts + ((long)part_count + part) * C;
-    x += begin * C;
-    int c = block * 64;
-    for (; c + 64 <= end; c += 64) {
-        stats_groups(mean + c, m2 + c, x + c, n, C, 4);
+    *sum = s;
+    *squares = q;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+batchnorm_stats_tile(__global float *parts, __global const float *x, long rows, int C, int part_count, long part_rows)
+{
+    __local float16 mean[VECTORS], m2[VECTORS], sum[VECTORS], squares[VECTORS];
+    const int part = get_global_id(1), begin = get_global_id(0) * TILE_CHANNELS, end = min(C, begin + TILE_CHANNELS);
+    const int c0 = C < 16 ? begin : min(begin, C - 16), vectors = C < 16 ? 0 : (end - c0 + 15) / 16;
+    const long n_rows = min(part_rows, rows - part * part_rows);
+    __global float *out_mean = parts + (long)part * C, *out_m2 = parts + ((long)part_count + part) * C;
+    x += part * part_rows * C;
+    for (int v = 0; v < vectors; v++) {
+        mean[v] = m2[v] = (float16)(0.0f);
     }
-    for (; c + 32 <= end; c += 32) {
-        stats_groups(mean + c, m2 + c, x + c, n, C, 2);
+    for (long done = 0; done < n_rows; done += CHUNK) {
+        const int n = (int)min((long)CHUNK, n_rows - done);
+        __global const float *row = x + done * C;
+        for (int v = 0; v < vectors; v++) {
+            sum[v] = squares[v] = (float16)(0.0f);
+        }
+        int i = 0;
+        for (; i + UNROLL <= n; i += UNROLL) {
+            for (int v = 0; v < vectors; v++) {
+                const int c = vector_at(v, c0, end);
+                add_rows(&sum[v], &squares[v], row + i * (long)C + c, vload16(0, row + c), C, UNROLL);
+            }
+        }
+        for (; i < n; i++) {
+            for (int v = 0; v < vectors; v++) {
+                const int c = vector_at(v, c0, end);
+                add_rows(&sum[v], &squares[v], row + i * (long)C + c, vload16(0, row + c), C, 1);
+            }
+        }
+        const float total = (float)(done + n), share = (float)n / total;
+        for (int v = 0; v < vectors; v++) {
+            const float16 delta = vload16(0, row + vector_at(v, c0, end)) + sum[v] / (float)n - mean[v];
+            mean[v] += delta * share;
+            m2[v] += fmax(squares[v] - sum[v] * sum[v] / (float)n, 0.0f) + delta * delta * ((float)done * share);
+        }
     }
-    for (; c < end && C >= 16; c += 16) {
-        const int at = min(c, C - 16);
-        stats_groups(mean + at, m2 + at, x + at, n, C, 1);
+    for (int v = 0; v < vectors; v++) {
+        vstore16(mean[v], 0, out_mean + vector_at(v, c0, end));
+        vstore16(m2[v], 0, out_m2 + vector_at(v, c0, end));
     }
-    for (; c < end; c++) {
-        const float2 s = stats_one(x + c, n, C);
-        mean[c] = s.x;
-        m2[c] = s.y;
+    for (int c = begin; c < end && C < 16; c++) {
+        const float2 s = stats_one(x + c, n_rows, C);
+        out_mean[c] = s.x;
+        out_m2[c] = s.y;
     }
 }
 
@@ -232,39 +235,6 @@ static float2 sums_one(__global const float *dy, __global const float *x, float 
     return (float2)(sum_g, sum_gx * rstd);
 }
 
-static void sums_groups(__global float *out_g, __global float *out_gx, __global const float *dy,
-                        __global const float *x, __global const float *means, __global const float *rstds, long rows,
-                        int C, const int groups)
-{
-    float16 sum_g[4], sum_gx[4], mean[4];
-    for (int g = 0; g < groups; g++) {
-        sum_g[g] = sum_gx[g] = (float16)(0.0f);
-        mean[g] = vload16(g, means);
-    }
-    for (long done = 0; done < rows; done += CHUNK) {
-        const int n = (int)min((long)CHUNK, rows - done);
-        float16 chunk_g[4], chunk_gx[4];
-        for (int g = 0; g < groups; g++) {
-            chunk_g[g] = chunk_gx[g] = (float16)(0.0f);
-        }
-        for (int i = 0; i < n; i++) {
-            for (int g = 0; g < groups; g++) {
-                const float16 d = vload16(g, dy + (done + i) * C);
-                chunk_g[g] += d;
-                chunk_gx[g] += d * (vload16(g, x + (done + i) * C) - mean[g]);
-            }
-        }
-        for (int g = 0; g < groups; g++) {
-            sum_g[g] += chunk_g[g];
-            sum_gx[g] += chunk_gx[g];
-        }
-    }
-    for (int g = 0; g < groups; g++) {
-        vstore16(sum_g[g], g, out_g);
-        vstore16(sum_gx[g] * vload16(g, rstds), g, out_gx);
-    }
-}
-
 __kernel void batchnorm_sums(__global float *parts, __global const float *dy, __global const float *x,
                              __global const float *moments, long rows, int C, int part_count, long part_rows)
 {
@@ -279,34 +249,68 @@ __kernel void batchnorm_sums(__global float *parts, __global const float *dy, __
     parts[((long)part_count + part) * C + c] = s.y;
 }
 
-__kernel void batchnorm_sums_tile(__global float *parts, __global const float *dy, __global const float *x,
-                                  __global const float *moments, long rows, int C, int part_count, long part_rows)
+/* sum(dy) and sum(dy (x - mean)) over `rows` (a constant) more rows. */
+CB_INLINE void add_gradients(__local float16 *sum_g, __local float16 *sum_gx, __global const float *dy,
+                             __global const float *x, const float16 mean, int C, const int rows)
 {
-    const int block = get_global_id(0), part = get_global_id(1);
-    if (block >= max(C / 64, 1) || part >= part_count) {
-        return;
+    float16 s = *sum_g, q = *sum_gx;
+#pragma unroll
+    for (int i = 0; i < rows; i++) {
+        const float16 d = vload16(0, dy + i * (long)C);
+        s += d;
+        q += d * (vload16(0, x + i * (long)C) - mean);
     }
-    const long begin = part * part_rows, n = min(part_rows, rows - begin);
-    const int end = last_channel(block, C);
-    __global float *sum_g = parts + (long)part * C, *sum_gx = parts + ((long)part_count + part) * C;
-    __global const float *mean = moments, *rstd = moments + C;
-    dy += begin * C;
-    x += begin * C;
-    int c = block * 64;
-    for (; c + 64 <= end; c += 64) {
-        sums_groups(sum_g + c, sum_gx + c, dy + c, x + c, mean + c, rstd + c, n, C, 4);
+    *sum_g = s;
+    *sum_gx = q;
+}
+
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+batchnorm_sums_tile(__global float *parts, __global const float *dy, __global const float *x,
+                    __global const float *moments, long rows, int C, int part_count, long part_rows)
+{
+    __local float16 sum_g[VECTORS], sum_gx[VECTORS], chunk_g[VECTORS], chunk_gx[VECTORS];
+    const int part = get_global_id(1), begin = get_global_id(0) * TILE_CHANNELS, end = min(C, begin + TILE_CHANNELS);
+    const int c0 = C < 16 ? begin : min(begin, C - 16), vectors = C < 16 ? 0 : (end - c0 + 15) / 16;
+    const long n_rows = min(part_rows, rows - part * part_rows);
+    __global float *out_g = parts + (long)part * C, *out_gx = parts + ((long)part_count + part) * C;
+    __global const float *rstd = moments + C;
+    dy += part * part_rows * C;
+    x += part * part_rows * C;
+    for (int v = 0; v < vectors; v++) {
+        sum_g[v] = sum_gx[v] = (float16)(0.0f);
     }
-    for (; c + 32 <= end; c += 32) {
-        sums_groups(sum_g + c, sum_gx + c, dy + c, x + c, mean + c, rstd + c, n, C, 2);
+    for (long done = 0; done < n_rows; done += CHUNK) {
+        const long chunk_end = min(done + CHUNK, n_rows);
+        for (int v = 0; v < vectors; v++) {
+            chunk_g[v] = chunk_gx[v] = (float16)(0.0f);
+        }
+        long r = done;
+        for (; r + UNROLL <= chunk_end; r += UNROLL) {
+            for (int v = 0; v < vectors; v++) {
+                const int c = vector_at(v, c0, end);
+                add_gradients(&chunk_g[v], &chunk_gx[v], dy + r * C + c, x + r * C + c, vload16(0, moments + c), C, UNROLL);
+            }
+        }
+        for (; r < chunk_end; r++) {
+            for (int v = 0; v < vectors; v++) {
+                const int c = vector_at(v, c0, end);
+                add_gradients(&chunk_g[v], &chunk_gx[v], dy + r * C + c, x + r * C + c, vload16(0, moments + c), C, 1);
+            }
+        }
+        for (int v = 0; v < vectors; v++) {
+            sum_g[v] += chunk_g[v];
+            sum_gx[v] += chunk_gx[v];
+        }
     }
-    for (; c < end && C >= 16; c += 16) {
-        const int at = min(c, C - 16);
-        sums_groups(sum_g + at, sum_gx + at, dy + at, x + at, mean + at, rstd + at, n, C, 1);
+    for (int v = 0; v < vectors; v++) {
+        const int c = vector_at(v, c0, end);
+        vstore16(sum_g[v], 0, out_g + c);
+        vstore16(sum_gx[v] * vload16(0, rstd + c), 0, out_gx + c);
     }
-    for (; c < end; c++) {
-        const float2 s = sums_one(dy + c, x + c, mean[c], rstd[c], n, C);
-        sum_g[c] = s.x;
-        sum_gx[c] = s.y;
+    for (int c = begin; c < end && C < 16; c++) {
+        const float2 s = sums_one(dy + c, x + c, moments[c], rstd[c], n_rows, C);
+        out_g[c] = s.x;
+        out_gx[c] = s.y;
     }
 }
 

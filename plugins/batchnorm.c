@@ -13,7 +13,8 @@
 #include <math.h>
 
 #define MAX_PARTS 256
-#define APPLY_ELEMENTS 16384 /* of a tile work-item, as in batchnorm.cl */
+#define APPLY_ELEMENTS 16384 /* of a tile work-item, these two as in batchnorm.cl */
+#define TILE_CHANNELS 512
 
 struct options {
     double epsilon;
@@ -97,7 +98,7 @@ static struct sizes sizes_of(const struct cb_tensor *t)
 
 static uint64_t channel_blocks(const struct sizes *s)
 {
-    return s->channels < 128 ? 1 : (uint64_t)s->channels / 64;
+    return (uint64_t)(s->channels + TILE_CHANNELS - 1) / TILE_CHANNELS;
 }
 
 static uint64_t row_blocks(const struct sizes *s)

@@ -232,13 +232,28 @@ static void add_function(struct cb_text *out, const struct cb_plan *plan, const 
     cb_text_add(out, "    return v;\n}\n");
 }
 
-enum cb_status cb__plan_chain_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
+/* Whether an output is better written past the caches than through them: a processor that writes a line through its caches
+ * first reads what it overwrites. Batch 16 on 2 cores of an AMD EPYC with 32 MB of third-level cache, from 8, 16, 32 MB on,
+ * never: MobileNetV2 64.0, 63.9, 66.6, 68.5 ms, ResNet-50 520, 515, 519, 525 ms; alone, a 1x1 convolution of 16 to 96
+ * channels at 112 x 112 3.2 ms, not 5.2. Gradients of inputs gained nothing from it. */
+#define STREAM_BYTES ((uint64_t)16 << 20)
+static const char *stream_header(const struct cb_plan *plan, const struct cb_step *step)
 {
-    if (step->op_count == 0) {
-        return CB_OK;
-    }
+    const bool is_tiled = (cb_device_get_facts(plan->device)->caps & CB_CAP_TILE) != 0;
+    const uint64_t bytes = (uint64_t)cb_tensor_count(&plan->values[step->final_wire]) * sizeof(float);
+    return is_tiled && bytes > STREAM_BYTES ? "#define CB_STREAM 1\n" : NULL;
+}
+
+static enum cb_status chain_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
+{
+    const char *stream = stream_header(plan, step);
     struct cb_text text = {0};
     enum cb_status status = CB_OK;
+    if (step->op_count == 0) {
+        step->chain_header = stream;
+        return CB_OK;
+    }
+    cb_text_add(&text, stream != NULL ? stream : "");
     cb_text_add(&text, "#define CB_EPILOGUE 1\n#define CB_EPILOGUE_PARAMS ");
     for (uint32_t n = 0; n < step->op_count; n++) {
         add_parameters(&text, &step->ops[n], n, true);
@@ -317,4 +332,14 @@ uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[CB_C
         }
     }
     return count;
+}
+
+enum cb_status cb__plan_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
+{
+    struct cb_step_pass *forward = &step->passes[CB_PASS_FORWARD];
+    CB_TRY(chain_header(plan, step, diag));
+    if (forward->variant != NULL && (forward->variant->flags & CB_VARIANT_EPILOGUE) != 0) {
+        forward->header = step->chain_header;
+    }
+    return CB_OK;
 }

@@ -259,7 +259,7 @@ static enum cb_status make_steps(struct cb_plan *plan, struct cb_diag *diag)
         }
         CB_TRY(choose_passes(plan, step, diag));
         CB_TRY(cb__plan_fuse(plan, step, fused, diag));
-        CB_TRY(cb__plan_chain_header(plan, step, diag));
+        CB_TRY(cb__plan_header(plan, step, diag));
         step->y[0] = &plan->values[step->final_wire];
     }
     return CB_OK;

@@ -365,7 +365,7 @@ enum cb_status cb__host_kernel(struct cb_core *core, const char *source, const c
     if (path == NULL) {
         return cb__host.fail(core, CB_NOT_FOUND, NULL, "its kernel file `%s.cl` is missing", name);
     }
-    enum cb_status status = cb_kernel_get(core->device, p->takes_chain ? core->step->chain_header : NULL, path, defines,
+    enum cb_status status = cb_kernel_get(core->device, p->header, path, defines,
                                           entry, &p->kernels[p->kernel_count], core->diag);
     CB_TRY(status == CB_NOT_FOUND ? name_layer(core, status) : status);
     p->kernel_count++;
@@ -440,10 +440,11 @@ enum cb_status cb__host_gemm(struct cb_core *core, const struct cb_gemm *given)
     memcpy(&gemm, given, given->struct_size < sizeof(gemm) ? given->struct_size : sizeof(gemm));
     struct cb_arg args[CB_CHAIN_ARGS];
     /* What follows the layer goes into the product that stores its output, not into those before it. */
-    const bool takes_chain = core->pass != NULL && core->pass->takes_chain && gemm.y->buffer == core->step->y[0]->buffer;
-    uint32_t count = takes_chain ? cb__step_chain_args(core->step, args) : 0;
-    return name_layer(core, cb_device_gemm(core->device, &gemm, takes_chain ? core->step->chain_header : NULL,
-                                           takes_chain ? args : NULL, count, core->diag));
+    const struct cb_step_pass *pass = core->pass;
+    const bool is_output = pass != NULL && gemm.y->buffer == core->step->y[0]->buffer;
+    const uint32_t count = is_output && pass->takes_chain ? cb__step_chain_args(core->step, args) : 0;
+    return name_layer(core, cb_device_gemm(core->device, &gemm, is_output ? pass->header : NULL,
+                                           count > 0 ? args : NULL, count, core->diag));
 }
 
 enum cb_status cb__host_fill(struct cb_core *core, const struct cb_tensor *tensor, float value)

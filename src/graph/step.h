@@ -17,7 +17,8 @@ struct cb_step_pass {
     struct cb_tensor *workspace[CB_MAX_PASS_TENSORS], *derived[CB_MAX_PASS_TENSORS];
     uint32_t kernel_count, workspace_count, derived_count;
     void *self;
-    bool takes_chain; /* forward of an EPILOGUE variant with something fused */
+    bool takes_chain;   /* forward of an EPILOGUE variant with something fused: its arguments follow the kernel's own */
+    const char *header; /* generated text before the kernels; NULL: none is needed */
 };
 
 /* A layer fused into the store of the step's own layer. */
@@ -50,7 +51,7 @@ struct cb_step {
     uint32_t op_count;
     uint32_t final_wire;        /* wire of y[0] after the chain */
     struct cb_tensor *folded;   /* copies of params with an affine folded in; NULL when none */
-    char *chain_header;         /* generated text before the kernels of an EPILOGUE variant; NULL: nothing fused */
+    const char *chain_header;   /* generated text before the kernels that store y; NULL: none is needed */
     struct cb_kernel *copy_kernel;
     char *variant_text; /* "tile + bn1 + relu" */
     char *passes_text;  /* with those of backward: "tile + relu; dx product, dw product" */
@@ -105,7 +106,7 @@ void cb__step_write_text(struct cb_plan *plan, struct cb_step *step);
 
 /* fuse.c: decides the chain of each step and writes its text. */
 enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *fused_nodes, struct cb_diag *diag);
-enum cb_status cb__plan_chain_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag);
+enum cb_status cb__plan_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag);
 /* The kernel of a pointwise layer's backward: dx (+)= dy * NAME_df(x or y). */
 enum cb_status cb__plan_pointwise_backward(struct cb_plan *plan, struct cb_op *op, struct cb_diag *diag);
 /* Arguments that the parameters of the chain header ask for; returns their number. */
