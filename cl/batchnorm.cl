@@ -12,13 +12,20 @@
  * 16 channels they go one at a time.
  *
  *   parts [2, parts, C]    mean and m2; in backward sum(dy) and sum(dy xhat)
- *   moments [2, C]         mean and rstd = 1 / sqrt(var + epsilon), kept for backward
- *   factors [3, C]         forward: mean, scale, shift; backward: scale, mean(dy), rstd mean(dy xhat) (0 in inference)
+ *   moments [4, C]         mean, rstd = 1 / sqrt(var + epsilon), scale = w rstd, shift = b; kept for backward
+ *   factors [2, C]         backward: mean(dy), rstd mean(dy xhat) (0 in inference)
+ *
+ * Backward reads dy through CB_GRADIENT, the derivative of an activation that follows: both its kernels have x and moments
+ * at hand, from which the output is soon made again.
  */
 #include "epilogue.clh"
+#include "prologue.clh"
 
 #define CHUNK 64
 #define APPLY_ELEMENTS 16384 /* about so many per work-item of the tile forms that go element by element */
+
+/* The output, of any width. */
+#define BATCHNORM(x, mean, scale, shift) (((x) - (mean)) * (scale) + (shift))
 
 #define TILE_CHANNELS 512
 #define VECTORS (TILE_CHANNELS / 16)
@@ -130,9 +137,9 @@ batchnorm_stats_tile(__global float *parts, __global const float *x, long rows, 
 }
 
 /* Training: merges the parts, moves the running statistics (the running variance is the unbiased one; a single row has
- * none and leaves it) and yields moments and factors. One work-item a channel. */
-__kernel void batchnorm_merge(__global float *moments, __global float *factors, __global float *running_mean,
-                              __global float *running_var, __global const float *parts, __global const float *w,
+ * none and leaves it) and yields the moments. One work-item a channel. */
+__kernel void batchnorm_merge(__global float *moments, __global float *running_mean, __global float *running_var,
+                              __global const float *parts, __global const float *w,
                               __global const float *b, long rows, int C, int part_count, long part_rows, float epsilon,
                               float momentum)
 {
@@ -155,14 +162,13 @@ __kernel void batchnorm_merge(__global float *moments, __global float *factors, 
     }
     moments[c] = mean;
     moments[C + c] = rstd;
-    factors[c] = mean;
-    factors[C + c] = w ? w[c] * rstd : rstd;
-    factors[2 * C + c] = b ? b[c] : 0.0f;
+    moments[2 * C + c] = w ? w[c] * rstd : rstd;
+    moments[3 * C + c] = b ? b[c] : 0.0f;
 }
 
 /* Inference: the same from the running statistics. */
-__kernel void batchnorm_running(__global float *moments, __global float *factors, __global const float *running_mean,
-                                __global const float *running_var, __global const float *w, __global const float *b,
+__kernel void batchnorm_running(__global float *moments, __global const float *running_mean, __global const float *running_var,
+                                __global const float *w, __global const float *b,
                                 int C, float epsilon)
 {
     const int c = get_global_id(0);
@@ -172,14 +178,13 @@ __kernel void batchnorm_running(__global float *moments, __global float *factors
     const float rstd = 1.0f / sqrt(running_var[c] + epsilon);
     moments[c] = running_mean[c];
     moments[C + c] = rstd;
-    factors[c] = running_mean[c];
-    factors[C + c] = w ? w[c] * rstd : rstd;
-    factors[2 * C + c] = b ? b[c] : 0.0f;
+    moments[2 * C + c] = w ? w[c] * rstd : rstd;
+    moments[3 * C + c] = b ? b[c] : 0.0f;
 }
 
 /* ---- forward ---- */
 
-__kernel void batchnorm_forward(__global float *y, __global const float *x, __global const float *factors, long rows,
+__kernel void batchnorm_forward(__global float *y, __global const float *x, __global const float *moments, long rows,
                                 int C CB_EPILOGUE_PARAMS)
 {
     const int c = get_global_id(0);
@@ -188,11 +193,11 @@ __kernel void batchnorm_forward(__global float *y, __global const float *x, __gl
         return;
     }
     const long i = row * C + c;
-    const float v = (x[i] - factors[c]) * factors[C + c] + factors[2 * C + c];
+    const float v = BATCHNORM(x[i], moments[c], moments[2 * C + c], moments[3 * C + c]);
     CB_STORE(y, i, v, c);
 }
 
-__kernel void batchnorm_forward_tile(__global float *y, __global const float *x, __global const float *factors,
+__kernel void batchnorm_forward_tile(__global float *y, __global const float *x, __global const float *moments,
                                      long rows, int C CB_EPILOGUE_PARAMS)
 {
     const long item_rows = max(APPLY_ELEMENTS / C, 1);
@@ -205,12 +210,12 @@ __kernel void batchnorm_forward_tile(__global float *y, __global const float *x,
         const long at = row * C;
         int c = 0;
         for (; c + 16 <= C; c += 16) {
-            const float16 centred = vload16(0, x + at + c) - vload16(0, factors + c);
-            const float16 v = centred * vload16(0, factors + C + c) + vload16(0, factors + 2 * C + c);
+            const float16 v = BATCHNORM(vload16(0, x + at + c), vload16(0, moments + c),
+                                        vload16(0, moments + 2 * C + c), vload16(0, moments + 3 * C + c));
             CB_STORE16(y, at + c, v, c);
         }
         for (; c < C; c++) {
-            const float v = (x[at + c] - factors[c]) * factors[C + c] + factors[2 * C + c];
+            const float v = BATCHNORM(x[at + c], moments[c], moments[2 * C + c], moments[3 * C + c]);
             CB_STORE(y, at + c, v, c);
         }
     }
@@ -218,47 +223,54 @@ __kernel void batchnorm_forward_tile(__global float *y, __global const float *x,
 
 /* ---- backward ---- */
 
-static float2 sums_one(__global const float *dy, __global const float *x, float mean, float rstd, long rows, int C)
+static float2 sums_one(__global const float *dy, __global const float *x, __global const float *moments, long rows,
+                       int C CB_PROLOGUE_PARAMS)
 {
     float sum_g = 0.0f, sum_gx = 0.0f;
     for (long done = 0; done < rows; done += CHUNK) {
         const int n = (int)min((long)CHUNK, rows - done);
         float chunk_g = 0.0f, chunk_gx = 0.0f;
         for (int i = 0; i < n; i++) {
-            const float g = dy[(done + i) * C];
+            const long at = (done + i) * C;
+            const float g = CB_GRADIENT(dy, at, BATCHNORM(x[at], moments[0], moments[2 * C], moments[3 * C]));
             chunk_g += g;
-            chunk_gx += g * (x[(done + i) * C] - mean);
+            chunk_gx += g * (x[at] - moments[0]);
         }
         sum_g += chunk_g;
         sum_gx += chunk_gx;
     }
-    return (float2)(sum_g, sum_gx * rstd);
+    return (float2)(sum_g, sum_gx * moments[C]);
 }
 
 __kernel void batchnorm_sums(__global float *parts, __global const float *dy, __global const float *x,
-                             __global const float *moments, long rows, int C, int part_count, long part_rows)
+                             __global const float *moments, long rows, int C, int part_count,
+                             long part_rows CB_PROLOGUE_PARAMS)
 {
     const int c = get_global_id(0), part = get_global_id(1);
     if (c >= C || part >= part_count) {
         return;
     }
     const long begin = part * part_rows;
-    const float2 s =
-        sums_one(dy + begin * C + c, x + begin * C + c, moments[c], moments[C + c], min(part_rows, rows - begin), C);
+    const float2 s = sums_one(dy + begin * C + c, x + begin * C + c, moments + c, min(part_rows, rows - begin),
+                              C CB_PROLOGUE_ARGS);
     parts[(long)part * C + c] = s.x;
     parts[((long)part_count + part) * C + c] = s.y;
 }
 
 /* sum(dy) and sum(dy (x - mean)) over `rows` (a constant) more rows. */
 CB_INLINE void add_gradients(__local float16 *sum_g, __local float16 *sum_gx, __global const float *dy,
-                             __global const float *x, const float16 mean, int C, const int rows)
+                             __global const float *x, __global const float *moments, int C,
+                             const int rows CB_PROLOGUE_PARAMS)
 {
+    const float16 mean = vload16(0, moments);
     float16 s = *sum_g, q = *sum_gx;
 #pragma unroll
     for (int i = 0; i < rows; i++) {
-        const float16 d = vload16(0, dy + i * (long)C);
+        const float16 v = vload16(0, x + i * (long)C);
+        const float16 d = CB_GRADIENT16(dy, i * (long)C, BATCHNORM(v, mean, vload16(0, moments + 2 * C),
+                                                                   vload16(0, moments + 3 * C)));
         s += d;
-        q += d * (vload16(0, x + i * (long)C) - mean);
+        q += d * (v - mean);
     }
     *sum_g = s;
     *sum_gx = q;
@@ -266,7 +278,7 @@ CB_INLINE void add_gradients(__local float16 *sum_g, __local float16 *sum_gx, __
 
 __kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
 batchnorm_sums_tile(__global float *parts, __global const float *dy, __global const float *x,
-                    __global const float *moments, long rows, int C, int part_count, long part_rows)
+                    __global const float *moments, long rows, int C, int part_count, long part_rows CB_PROLOGUE_PARAMS)
 {
     __local float16 sum_g[VECTORS], sum_gx[VECTORS], chunk_g[VECTORS], chunk_gx[VECTORS];
     const int part = get_global_id(1), begin = get_global_id(0) * TILE_CHANNELS, end = min(C, begin + TILE_CHANNELS);
@@ -288,13 +300,15 @@ batchnorm_sums_tile(__global float *parts, __global const float *dy, __global co
         for (; r + UNROLL <= chunk_end; r += UNROLL) {
             for (int v = 0; v < vectors; v++) {
                 const int c = vector_at(v, c0, end);
-                add_gradients(&chunk_g[v], &chunk_gx[v], dy + r * C + c, x + r * C + c, vload16(0, moments + c), C, UNROLL);
+                add_gradients(&chunk_g[v], &chunk_gx[v], dy + r * C + c, x + r * C + c, moments + c, C,
+                              UNROLL CB_PROLOGUE_ARGS);
             }
         }
         for (; r < chunk_end; r++) {
             for (int v = 0; v < vectors; v++) {
                 const int c = vector_at(v, c0, end);
-                add_gradients(&chunk_g[v], &chunk_gx[v], dy + r * C + c, x + r * C + c, vload16(0, moments + c), C, 1);
+                add_gradients(&chunk_g[v], &chunk_gx[v], dy + r * C + c, x + r * C + c, moments + c, C,
+                              1 CB_PROLOGUE_ARGS);
             }
         }
         for (int v = 0; v < vectors; v++) {
@@ -308,16 +322,16 @@ batchnorm_sums_tile(__global float *parts, __global const float *dy, __global co
         vstore16(sum_gx[v] * vload16(0, rstd + c), 0, out_gx + c);
     }
     for (int c = begin; c < end && C < 16; c++) {
-        const float2 s = sums_one(dy + c, x + c, moments[c], rstd[c], n_rows, C);
+        const float2 s = sums_one(dy + c, x + c, moments + c, n_rows, C CB_PROLOGUE_ARGS);
         out_g[c] = s.x;
         out_gx[c] = s.y;
     }
 }
 
-/* db = sum(dy), dw = sum(dy xhat), and the factors of dx. Without parts (nothing needs the sums) only the scale. */
+/* db = sum(dy), dw = sum(dy xhat), and the factors of dx. */
 __kernel void batchnorm_merge_sums(__global float *factors, __global float *dw, __global float *db,
-                                   __global const float *parts, __global const float *moments, __global const float *w,
-                                   long rows, int C, int part_count, int training, int accumulate_w, int accumulate_b)
+                                   __global const float *parts, __global const float *moments, long rows, int C,
+                                   int part_count, int training, int accumulate_w, int accumulate_b)
 {
     const int c = get_global_id(0);
     if (c >= C) {
@@ -335,15 +349,14 @@ __kernel void batchnorm_merge_sums(__global float *factors, __global float *dw, 
         db[c] = accumulate_b ? db[c] + sum_g : sum_g;
     }
     const float rstd = moments[C + c];
-    factors[c] = w ? w[c] * rstd : rstd;
-    factors[C + c] = training ? sum_g / (float)rows : 0.0f;
-    factors[2 * C + c] = training ? rstd * (sum_gx / (float)rows) : 0.0f;
+    factors[c] = training ? sum_g / (float)rows : 0.0f;
+    factors[C + c] = training ? rstd * (sum_gx / (float)rows) : 0.0f;
 }
 
 /* Training: dx = scale (dy - mean(dy) - (x - mean) rstd mean(dy xhat)). */
 __kernel void batchnorm_dx(__global float *dx, __global const float *dy, __global const float *x,
                            __global const float *moments, __global const float *factors, long rows, int C, int training,
-                           int accumulate)
+                           int accumulate CB_PROLOGUE_PARAMS)
 {
     const int c = get_global_id(0);
     const long row = get_global_id(1);
@@ -351,17 +364,17 @@ __kernel void batchnorm_dx(__global float *dx, __global const float *dy, __globa
         return;
     }
     const long i = row * C + c;
-    float g = dy[i];
+    float g = CB_GRADIENT(dy, i, BATCHNORM(x[i], moments[c], moments[2 * C + c], moments[3 * C + c]));
     if (training) {
-        g = (g - factors[C + c]) - (x[i] - moments[c]) * factors[2 * C + c];
+        g = (g - factors[c]) - (x[i] - moments[c]) * factors[C + c];
     }
-    g *= factors[c];
+    g *= moments[2 * C + c];
     dx[i] = accumulate ? dx[i] + g : g;
 }
 
 __kernel void batchnorm_dx_tile(__global float *dx, __global const float *dy, __global const float *x,
                                 __global const float *moments, __global const float *factors, long rows, int C,
-                                int training, int accumulate)
+                                int training, int accumulate CB_PROLOGUE_PARAMS)
 {
     const long item_rows = max(APPLY_ELEMENTS / C, 1);
     const long begin = get_global_id(0) * item_rows;
@@ -373,20 +386,21 @@ __kernel void batchnorm_dx_tile(__global float *dx, __global const float *dy, __
         const long at = row * C;
         int c = 0;
         for (; c + 16 <= C; c += 16) {
-            float16 g = vload16(0, dy + at + c);
+            const float16 mean = vload16(0, moments + c), scale = vload16(0, moments + 2 * C + c);
+            float16 g = CB_GRADIENT16(dy, at + c, BATCHNORM(vload16(0, x + at + c), mean, scale,
+                                                            vload16(0, moments + 3 * C + c)));
             if (training) {
-                const float16 centred = vload16(0, x + at + c) - vload16(0, moments + c);
-                g = (g - vload16(0, factors + C + c)) - centred * vload16(0, factors + 2 * C + c);
+                g = (g - vload16(0, factors + c)) - (vload16(0, x + at + c) - mean) * vload16(0, factors + C + c);
             }
-            g *= vload16(0, factors + c);
+            g *= scale;
             vstore16(accumulate ? vload16(0, dx + at + c) + g : g, 0, dx + at + c);
         }
         for (; c < C; c++) {
-            float g = dy[at + c];
+            float g = CB_GRADIENT(dy, at + c, BATCHNORM(x[at + c], moments[c], moments[2 * C + c], moments[3 * C + c]));
             if (training) {
-                g = (g - factors[C + c]) - (x[at + c] - moments[c]) * factors[2 * C + c];
+                g = (g - factors[c]) - (x[at + c] - moments[c]) * factors[C + c];
             }
-            g *= factors[c];
+            g *= moments[2 * C + c];
             dx[at + c] = accumulate ? dx[at + c] + g : g;
         }
     }

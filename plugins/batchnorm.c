@@ -59,7 +59,7 @@ static enum cb_status batchnorm_infer(struct cb_instance *in)
     decl.foreign = "running_var";
     decl.value = 1.0;
     CB_TRY(in->host->state(in->core, &decl));
-    CB_TRY(in->host->saved(in->core, CB_F32, 2, (const int64_t[]){2, decl.dims[0]})); /* mean, rstd */
+    CB_TRY(in->host->saved(in->core, CB_F32, 2, (const int64_t[]){4, decl.dims[0]})); /* moments */
     return in->host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
@@ -114,7 +114,7 @@ static const struct cb_tensor *param(const struct cb_instance *in, uint32_t i)
     return i < in->param_count ? in->params[i] : NULL;
 }
 
-/* ---- forward: kernels stats, merge, running, forward; workspace parts, moments, factors ---- */
+/* ---- forward: kernels stats, merge, running, forward; workspace parts, moments ---- */
 
 static enum cb_status prepare_forward_with(struct cb_instance *in, const char *stats, const char *forward)
 {
@@ -125,8 +125,7 @@ static enum cb_status prepare_forward_with(struct cb_instance *in, const char *s
     CB_TRY(host->kernel(in->core, NULL, "batchnorm_running", NULL));
     CB_TRY(host->kernel(in->core, NULL, forward, NULL));
     CB_TRY(host->workspace(in->core, CB_F32, 2 * s.channels * s.parts));
-    CB_TRY(host->workspace(in->core, CB_F32, 2 * s.channels));
-    return host->workspace(in->core, CB_F32, 3 * s.channels);
+    return host->workspace(in->core, CB_F32, 4 * s.channels);
 }
 
 static enum cb_status run_forward_with(struct cb_instance *in, const struct cb_grid *stats,
@@ -134,20 +133,18 @@ static enum cb_status run_forward_with(struct cb_instance *in, const struct cb_g
 {
     const struct options *o = in->options;
     const struct sizes s = sizes_of(in->x[0]);
-    const struct cb_tensor *parts = in->workspace[0], *factors = in->workspace[2];
+    const struct cb_tensor *parts = in->workspace[0];
     const struct cb_tensor *moments = in->saved[0] != NULL ? in->saved[0] : in->workspace[1];
     if (in->training) {
         CB_TRY(CB_LAUNCH(in, 0, stats, CB_A_TENSOR(parts), CB_A_TENSOR(in->x[0]), CB_A_SIZES(s)));
-        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.channels), CB_A_TENSOR(moments), CB_A_TENSOR(factors),
-                         CB_A_TENSOR(in->state[0]), CB_A_TENSOR(in->state[1]), CB_A_TENSOR(parts),
+        CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.channels), CB_A_TENSOR(moments), CB_A_TENSOR(in->state[0]), CB_A_TENSOR(in->state[1]), CB_A_TENSOR(parts),
                          CB_A_TENSOR(param(in, 0)), CB_A_TENSOR(param(in, 1)), CB_A_SIZES(s), CB_A_F32(o->epsilon),
                          CB_A_F32(o->momentum)));
     } else {
-        CB_TRY(CB_LAUNCH(in, 2, CB_GRID((uint64_t)s.channels), CB_A_TENSOR(moments), CB_A_TENSOR(factors),
-                         CB_A_TENSOR(in->state[0]), CB_A_TENSOR(in->state[1]), CB_A_TENSOR(param(in, 0)),
+        CB_TRY(CB_LAUNCH(in, 2, CB_GRID((uint64_t)s.channels), CB_A_TENSOR(moments), CB_A_TENSOR(in->state[0]), CB_A_TENSOR(in->state[1]), CB_A_TENSOR(param(in, 0)),
                          CB_A_TENSOR(param(in, 1)), CB_A_I32(s.channels), CB_A_F32(o->epsilon)));
     }
-    return CB_LAUNCH(in, 3, forward, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(factors),
+    return CB_LAUNCH(in, 3, forward, CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(moments),
                      CB_A_I64(s.rows), CB_A_I32(s.channels));
 }
 
@@ -185,7 +182,7 @@ static enum cb_status prepare_backward_with(struct cb_instance *in, const char *
     CB_TRY(host->kernel(in->core, NULL, "batchnorm_merge_sums", NULL));
     CB_TRY(host->kernel(in->core, NULL, dx, NULL));
     CB_TRY(host->workspace(in->core, CB_F32, 2 * s.channels * s.parts));
-    return host->workspace(in->core, CB_F32, 3 * s.channels);
+    return host->workspace(in->core, CB_F32, 2 * s.channels);
 }
 
 static enum cb_status run_backward_with(struct cb_instance *in, const struct cb_grid *sums, const struct cb_grid *apply)
@@ -199,7 +196,7 @@ static enum cb_status run_backward_with(struct cb_instance *in, const struct cb_
                          CB_A_TENSOR(moments), CB_A_SIZES(s)));
     }
     CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)s.channels), CB_A_TENSOR(factors), CB_A_TENSOR(dw), CB_A_TENSOR(db),
-                     CB_A_TENSOR(parts), CB_A_TENSOR(moments), CB_A_TENSOR(param(in, 0)), CB_A_I64(s.rows),
+                     CB_A_TENSOR(parts), CB_A_TENSOR(moments), CB_A_I64(s.rows),
                      CB_A_I32(s.channels), CB_A_I32(wants_sums ? s.parts : 0), CB_A_I32(in->training),
                      CB_A_I32(in->dw_accumulate & 1u), CB_A_I32((in->dw_accumulate >> 1) & 1u)));
     if (in->dx[0] == NULL) {
@@ -237,8 +234,8 @@ static enum cb_status run_backward_tile(struct cb_instance *in)
 static const struct cb_variant variants[] = {
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, NULL, prepare_forward_tile, NULL, run_forward_tile},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", 0, NULL, prepare_forward, NULL, run_forward},
-    {CB_PASS_BACKWARD, 0, "tile", CB_CAP_TILE, NULL, prepare_backward_tile, NULL, run_backward_tile},
-    {CB_PASS_BACKWARD, 0, "plain", 0, NULL, prepare_backward, NULL, run_backward},
+    {CB_PASS_BACKWARD, CB_VARIANT_PROLOGUE, "tile", CB_CAP_TILE, NULL, prepare_backward_tile, NULL, run_backward_tile},
+    {CB_PASS_BACKWARD, CB_VARIANT_PROLOGUE, "plain", 0, NULL, prepare_backward, NULL, run_backward},
 };
 
 static const char *const trials[] = {
@@ -255,7 +252,7 @@ CB_PLUGIN({
                "running = (1 - momentum) * running + momentum * batch; else mean and var are the running ones",
     .example = "- batchnorm: {epsilon: 0.001}",
     CB_OPTIONS(options, defaults),
-    .dx_needs = CB_NEEDS_X | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
+    .dx_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_SAVED,
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),

@@ -286,6 +286,10 @@ enum {
     /* The kernels store their output only through CB_STORE / CB_STORE16 (cl/include/epilogue.clh), so that following
      * layers can be fused into them. */
     CB_VARIANT_EPILOGUE = 1u << 0,
+    /* Of CB_PASS_BACKWARD: the kernels read dy only through CB_GRADIENT / CB_GRADIENT16 (cl/include/prologue.clh), to which they
+     * give the layer's output at that place, computed again: the derivative of a pointwise layer that follows is fused into
+     * the load, and nothing between the two is kept. */
+    CB_VARIANT_PROLOGUE = 1u << 1,
 };
 
 /* For each pass the core takes one variant out of the layer's table: the first whose `needs` the device has and whose

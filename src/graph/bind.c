@@ -179,7 +179,7 @@ static void live_backward(struct cb_plan *plan, struct binding *b)
         if (bop->kind == CB_BOP_SUM && bop->wants[1]) {
             need_gradient(plan, b, bop->op->other, now, CB_NONE);
         }
-        if (bop->kind == CB_BOP_POINTWISE) {
+        if (bop->kind == CB_BOP_POINTWISE && !bop->fused) {
             const struct cb_layer *layer = &plan->net->nodes[bop->op->node].type->layer;
             use(b, b->value_life[layer->pointwise->df_reads == CB_NEEDS_Y ? bop->op->out : bop->op->in], now);
         }

@@ -3,8 +3,8 @@
  * A chain grows from a step whose forward variant stores through CB_STORE: while the chain's last wire has one reader in
  * the plan and is no output, that reader joins if it is an affine per channel (batchnorm in inference form), a sum whose
  * other side already exists, or a pointwise layer. When gradients are wanted, nothing may join that would need the
- * tensors inside the chain for its backward: a pointwise layer must get along with its own output, and then ends the
- * chain. Nor does anything join a layer whose own backward reads its output. */
+ * tensors inside the chain for its backward: a pointwise layer must get along with its own output, or follow a layer that
+ * computes its output again in backward (PROLOGUE), and then ends the chain. Nor does anything join a layer whose own backward reads its output. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +87,17 @@ static uint32_t arg_count(const struct cb_op *op)
     return op->kind == CB_OP_POINTWISE ? op->option_count : op->kind == CB_OP_AFFINE && !op->folded ? 2 : 1;
 }
 
+static bool computes_output_again(const struct cb_step *step)
+{
+    const struct cb_variant *backward = step->passes[CB_PASS_BACKWARD].variant;
+    return backward != NULL && (backward->flags & CB_VARIANT_PROLOGUE) != 0;
+}
+
+bool cb__step_has_prologue(const struct cb_step *step)
+{
+    return computes_output_again(step) && step->op_count == 1 && step->ops[0].kind == CB_OP_POINTWISE;
+}
+
 static bool try_join(const struct cb_plan *plan, const struct cb_step *step, uint32_t wire, uint32_t reader,
                      struct cb_op *op, bool *ends)
 {
@@ -99,7 +110,8 @@ static bool try_join(const struct cb_plan *plan, const struct cb_step *step, uin
         op->kind = CB_OP_POINTWISE;
         read_pointwise_options(node, op);
         *ends = keeps_gradient;
-        return !keeps_gradient || layer->pointwise->df_reads == CB_NEEDS_Y;
+        return !keeps_gradient || layer->pointwise->df_reads == CB_NEEDS_Y ||
+               (step->op_count == 0 && computes_output_again(step));
     }
     if (is_affine(plan, node)) {
         op->kind = CB_OP_AFFINE;
@@ -334,6 +346,42 @@ uint32_t cb__step_chain_args(const struct cb_step *step, struct cb_arg args[CB_C
     return count;
 }
 
+/* dy times the derivative at the layer's output, or at what the pointwise layer makes of it. */
+static enum cb_status prologue_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
+{
+    const struct cb_op *op = &step->ops[0];
+    const struct cb_layer *layer = &plan->net->nodes[op->node].type->layer;
+    struct cb_text text = {0};
+    cb_text_add(&text, "#define CB_PROLOGUE 1\n#define CB_PROLOGUE_PARAMS ");
+    add_parameters(&text, op, 0, true);
+    cb_text_add(&text, "\n#define CB_PROLOGUE_ARGS ");
+    add_parameters(&text, op, 0, false);
+    cb_text_add(&text, "\n");
+    enum cb_status status = add_pointwise_text(plan, op->node, &text, diag);
+    cb_text_add(&text, "#line 1 \"fused\"\n");
+    for (int wide = 0; wide < 2; wide++) {
+        const char *type = wide ? "float16" : "float", *width = wide ? "16" : "1";
+        cb_text_addf(&text, "static inline %s cb_prologue%s(%s dy, %s v CB_PROLOGUE_PARAMS)\n{\n", type, width, type, type);
+        if (layer->pointwise->df_reads == CB_NEEDS_Y) {
+            cb_text_addf(&text, "    v = %s_f__%s(v", layer->name, width);
+            add_option_list(&text, op, 0);
+            cb_text_add(&text, ");\n");
+        }
+        cb_text_addf(&text, "    return dy * %s_df__%s(v", layer->name, width);
+        add_option_list(&text, op, 0);
+        cb_text_add(&text, ");\n}\n");
+    }
+    if (status == CB_OK && text.failed) {
+        status = cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    if (status == CB_OK) {
+        step->passes[CB_PASS_BACKWARD].header = cb_arena_strdup(plan->arena, text.data);
+        step->passes[CB_PASS_BACKWARD].takes_chain = true;
+    }
+    cb_text_free(&text);
+    return status;
+}
+
 enum cb_status cb__plan_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag)
 {
     struct cb_step_pass *forward = &step->passes[CB_PASS_FORWARD];
@@ -341,5 +389,5 @@ enum cb_status cb__plan_header(struct cb_plan *plan, struct cb_step *step, struc
     if (forward->variant != NULL && (forward->variant->flags & CB_VARIANT_EPILOGUE) != 0) {
         forward->header = step->chain_header;
     }
-    return CB_OK;
+    return cb__step_has_prologue(step) ? prologue_header(plan, step, diag) : CB_OK;
 }

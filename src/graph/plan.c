@@ -314,7 +314,7 @@ static enum cb_status prepare_core_kernels(struct cb_plan *plan, struct cb_step 
         if (!plan->request.gradients || !plan->wants_gradient[op->out]) {
             continue;
         }
-        if (op->kind == CB_OP_POINTWISE) {
+        if (op->kind == CB_OP_POINTWISE && !cb__step_has_prologue(step)) {
             CB_TRY(cb__plan_pointwise_backward(plan, op, diag));
         } else if (op->kind == CB_OP_AFFINE) {
             CB_TRY(cb_kernel_get(plan->device, NULL, path, NULL, "affine_backward", &op->backward, diag));
@@ -403,6 +403,7 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
             bop.unread = contributions[op->out] == 0 ? 1u : 0u;
             bop.dx_accumulate = contribute(plan, contributions, op->in, &bop.wants[0]);
             bop.in_place = bop.wants[0] && bop.dx_accumulate == 0;
+            bop.fused = bop.kind == CB_BOP_POINTWISE && cb__step_has_prologue(step);
             if (op->kind == CB_OP_SUM && contribute(plan, contributions, op->other, &bop.wants[1])) {
                 bop.dx_accumulate |= 2u;
             }

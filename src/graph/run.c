@@ -286,7 +286,7 @@ static enum cb_status backward_op(struct cb_plan *plan, struct cb_bop *bop, stru
     uint64_t pieces = (uint64_t)(count + 15) / 16;
     switch (bop->kind) {
     case CB_BOP_POINTWISE: {
-        if (dx == NULL) {
+        if (dx == NULL || bop->fused) {
             return CB_OK;
         }
         const struct cb_layer *layer = &plan->net->nodes[op->node].type->layer;

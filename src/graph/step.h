@@ -17,7 +17,8 @@ struct cb_step_pass {
     struct cb_tensor *workspace[CB_MAX_PASS_TENSORS], *derived[CB_MAX_PASS_TENSORS];
     uint32_t kernel_count, workspace_count, derived_count;
     void *self;
-    bool takes_chain;   /* forward of an EPILOGUE variant with something fused: its arguments follow the kernel's own */
+    bool takes_chain;   /* something is fused into its stores (EPILOGUE) or loads (PROLOGUE): its arguments follow the
+                           kernel's own */
     const char *header; /* generated text before the kernels; NULL: none is needed */
 };
 
@@ -67,6 +68,7 @@ struct cb_bop {
     uint32_t dw_accumulate; /* LAYER: bit k: a part before this one wrote the gradient of param k (shared) */
     bool wants[64];  /* LAYER: per input; SUM: [0] the chain, [1] the other */
     bool in_place;   /* the chain's gradient is the same memory before and after */
+    bool fused;      /* POINTWISE: the layer's own backward multiplies by the derivative as it reads (PROLOGUE) */
     uint64_t unread; /* LAYER: bit k: nothing gives output k a gradient; others: bit 0: nothing gives the chain's end one */
 };
 
@@ -106,6 +108,8 @@ void cb__step_write_text(struct cb_plan *plan, struct cb_step *step);
 
 /* fuse.c: decides the chain of each step and writes its text. */
 enum cb_status cb__plan_fuse(struct cb_plan *plan, struct cb_step *step, bool *fused_nodes, struct cb_diag *diag);
+/* Whether the step's chain is one pointwise layer whose derivative goes into the loads of the layer's backward. */
+bool cb__step_has_prologue(const struct cb_step *step);
 enum cb_status cb__plan_header(struct cb_plan *plan, struct cb_step *step, struct cb_diag *diag);
 /* The kernel of a pointwise layer's backward: dx (+)= dy * NAME_df(x or y). */
 enum cb_status cb__plan_pointwise_backward(struct cb_plan *plan, struct cb_op *op, struct cb_diag *diag);
