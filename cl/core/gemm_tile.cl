@@ -79,11 +79,15 @@ void copy_rows(__local float *copy, const __global float *ap, long lda, int coun
 }
 #endif
 
-/* While a tile is made, the lines of a that the next one reads come from memory: its rows lie behind this one's. */
-#if CB_A == 0 && !defined(CB_COPY)
-#define PREFETCH_NEXT(p) CB_PREFETCH(ap + CB_ROWS * lda + (p)*16)
+/* Asked for in step p. Rows: the lines of a that the next tile reads, whose rows lie behind this one's. Columns: those of a
+ * and b sixteen steps ahead, which lie too far apart for the processor to see a pattern. */
+#ifdef CB_COPY
+#define PREFETCH(p)
+#elif CB_A == 0
+#define PREFETCH(p) CB_PREFETCH(ap + CB_ROWS * lda + (p)*16)
 #else
-#define PREFETCH_NEXT(p)
+#define PREFETCH(p)                                                                                                    \
+    CB_PREFETCH(ap + ((p) + 16) * lda), CB_PREFETCH(bp + ((p) + 16) * ldb), CB_PREFETCH(bp + ((p) + 16) * ldb + 16)
 #endif
 
 /* Up to 16 elements; lanes from `count` on are zero. */
@@ -113,7 +117,7 @@ CB_INLINE void multiply(float16 out[CB_ROWS][CB_PIECES], A_SPACE float *ap, long
     }
     for (int p = 0; p < count; p++) {
         float16 bv[CB_PIECES];
-        PREFETCH_NEXT(p);
+        PREFETCH(p);
 #pragma unroll
         for (int c = 0; c < CB_PIECES; c++) {
             bv[c] = vload16(c, bp + p * ldb);
@@ -147,7 +151,7 @@ CB_INLINE void multiply_piece(float16 out[CB_ROWS][1], A_SPACE float *ap, long l
     }
     for (int p = 0; p < count; p++) {
         float16 bv = vload16(0, bp + p * ldb);
-        PREFETCH_NEXT(p);
+        PREFETCH(p);
 #pragma unroll
         for (int r = 0; r < CB_ROWS; r++) {
             sum[r] = CB_FMA((float16)(A_AT(r, p)), bv, sum[r]);

@@ -85,8 +85,10 @@ static struct plan make_plan(const struct cb_device *device, const struct cb_gem
     plan.chunk = cb__gemm_chunk(g->k);
     plan.chunks = ceil_div(g->k, plan.chunk);
 
-    /* b is read a panel's columns at a time where it lies; copied when they lie apart, or are read again many times. */
-    plan.b_packed = g->b_transposed || (g->m >= 96 && g->k >= 64 && g->n > plan.panel);
+    /* b is read a panel's columns at a time where it lies; copied when they lie apart, or are read again many times. With a
+     * transposed (a gradient of params: b is long) the copy takes longer than it saves, unless rows of b clash in the cache. */
+    bool is_reread = g->m >= 96 && g->k >= 64 && g->n > plan.panel;
+    plan.b_packed = g->b_transposed || (is_reread && (!g->a_transposed || g->n % 1024 == 0));
 
     /* Too few tiles for the cores, or panels too long for the cache: chunks of k become work of their own. */
     int64_t tiles = ceil_div(g->m, plan.shape.rows) * ceil_div(g->n, plan.panel);
