@@ -94,6 +94,20 @@ uint32_t cb_kernel_arg_count(const struct cb_kernel *kernel);
 enum cb_status cb_device_gemm(struct cb_device *device, const struct cb_gemm *gemm, const char *epilogue_header,
                               const struct cb_arg *epilogue_args, uint32_t epilogue_arg_count, struct cb_diag *diag);
 
+/* Operand b copied into the panels that the tiled form reads, kept by a caller whose b stays the same from product to product
+ * (params in inference, frozen ones): made by the first product with it, and again where `is_current` was cleared. Begins as
+ * zeros; the buffer is the caller's to destroy. */
+struct cb_gemm_panels {
+    const struct cb_tensor *b; /* whose panels they are; set by the caller */
+    struct cb_buffer *buffer;
+    int64_t n, k, width; /* of the product that made them */
+    bool b_transposed, is_current;
+};
+/* cb_device_gemm, with b's panels kept in `panels`; NULL: they are not. `gemm` takes all of b, from its beginning. */
+enum cb_status cb_device_gemm_kept(struct cb_device *device, const struct cb_gemm *gemm, struct cb_gemm_panels *panels,
+                                   const char *epilogue_header, const struct cb_arg *epilogue_args,
+                                   uint32_t epilogue_arg_count, struct cb_diag *diag);
+
 /* The same in a given form, for tests, doctor and measurements; a form that the device cannot run is UNSUPPORTED. */
 enum cb_gemm_form { CB_GEMM_AUTO, CB_GEMM_PLAIN, CB_GEMM_GROUP, CB_GEMM_TILE, CB_GEMM_CLBLAST };
 enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form form, const struct cb_gemm *gemm,

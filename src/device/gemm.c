@@ -108,16 +108,14 @@ static enum cb_status run_strided(struct cb_device *device, const struct cb_gemm
                            diag);
 }
 
-enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form form, const struct cb_gemm *gemm,
-                                 const char *epilogue_header, const struct cb_arg *epilogue_args,
-                                 uint32_t epilogue_arg_count, struct cb_diag *diag)
+static enum cb_status run(struct cb_device *device, enum cb_gemm_form form, const struct cb_gemm *gemm,
+                          struct cb_gemm_panels *panels, const struct cb__epilogue *epilogue, struct cb_diag *diag)
 {
     CB_TRY(check(gemm, diag));
     if (gemm->m == 0 || gemm->n == 0) {
         return CB_OK;
     }
-    struct cb__epilogue epilogue = {epilogue_header, epilogue_args, epilogue_arg_count};
-    bool is_fused = epilogue_header && epilogue_header[0];
+    bool is_fused = epilogue->header && epilogue->header[0];
     if (form == CB_GEMM_AUTO) {
         form = device->facts.caps & CB_CAP_TILE ? CB_GEMM_TILE
                : device->facts.caps & CB_CAP_GROUP ? CB_GEMM_GROUP
@@ -128,23 +126,38 @@ enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form for
         }
     }
     if (form == CB_GEMM_CLBLAST) {
-        return is_fused || gemm->bias
-                   ? cb_fail(diag, CB_UNSUPPORTED, NULL, "CLBlast has no epilogue and no bias")
-                        : cb__gemm_clblast(device, gemm, diag);
+        return is_fused || gemm->bias ? cb_fail(diag, CB_UNSUPPORTED, NULL, "CLBlast has no epilogue and no bias")
+                                      : cb__gemm_clblast(device, gemm, diag);
     }
     if (form == CB_GEMM_TILE && gemm->k > 0) {
-        return cb__gemm_tile(device, gemm, &epilogue, diag);
+        return cb__gemm_tile(device, gemm, panels, epilogue, diag);
     }
     if (form == CB_GEMM_GROUP) {
-        return run_strided(device, gemm, true, &epilogue, diag);
+        return run_strided(device, gemm, true, epilogue, diag);
     }
-    return run_strided(device, gemm, false, &epilogue, diag);
+    return run_strided(device, gemm, false, epilogue, diag);
+}
+
+enum cb_status cb_device_gemm_as(struct cb_device *device, enum cb_gemm_form form, const struct cb_gemm *gemm,
+                                 const char *epilogue_header, const struct cb_arg *epilogue_args,
+                                 uint32_t epilogue_arg_count, struct cb_diag *diag)
+{
+    const struct cb__epilogue epilogue = {epilogue_header, epilogue_args, epilogue_arg_count};
+    return run(device, form, gemm, NULL, &epilogue, diag);
 }
 
 enum cb_status cb_device_gemm(struct cb_device *device, const struct cb_gemm *gemm, const char *epilogue_header,
                               const struct cb_arg *epilogue_args, uint32_t epilogue_arg_count, struct cb_diag *diag)
 {
     return cb_device_gemm_as(device, CB_GEMM_AUTO, gemm, epilogue_header, epilogue_args, epilogue_arg_count, diag);
+}
+
+enum cb_status cb_device_gemm_kept(struct cb_device *device, const struct cb_gemm *gemm, struct cb_gemm_panels *panels,
+                                   const char *epilogue_header, const struct cb_arg *epilogue_args,
+                                   uint32_t epilogue_arg_count, struct cb_diag *diag)
+{
+    const struct cb__epilogue epilogue = {epilogue_header, epilogue_args, epilogue_arg_count};
+    return run(device, CB_GEMM_AUTO, gemm, panels, &epilogue, diag);
 }
 
 void cb__gemm_release(struct cb_device *device)

@@ -22,7 +22,8 @@ struct plan {
     int64_t chunk, chunks; /* of k */
     int64_t split;         /* chunks whose sums are kept apart at a time; 0: not split */
     int64_t tiles, block;  /* row tiles and panels that a work-item makes */
-    int64_t parts0;        /* place of the partial sums in the workspace, behind b's panels; elements */
+    int64_t packed;        /* length of b's panels, elements */
+    int64_t parts0;        /* place of the partial sums in the workspace, behind b's panels if they are there; elements */
     int64_t space;         /* its size, elements */
 };
 
@@ -76,7 +77,7 @@ static bool copies_rows(const struct plan *plan, const struct cb_gemm *g)
     return plan->chunk <= COPY_STEPS && stride % 1024 == 0 && plan->shape.rows > 4 && plan->block * plan->shape.pieces >= 4;
 }
 
-static struct plan make_plan(const struct cb_device *device, const struct cb_gemm *g)
+static struct plan make_plan(const struct cb_device *device, const struct cb_gemm *g, bool keeps_panels)
 {
     struct plan plan = {0};
     int64_t units = device->info.compute_units;
@@ -87,7 +88,7 @@ static struct plan make_plan(const struct cb_device *device, const struct cb_gem
 
     /* b is read a panel's columns at a time where it lies; copied when they lie apart, or are read again many times. With a
      * transposed (a gradient of params: b is long) the copy takes longer than it saves, unless rows of b clash in the cache. */
-    bool is_reread = g->m >= 96 && g->k >= 64 && g->n > plan.panel;
+    bool is_reread = (g->m >= 96 || keeps_panels) && g->k >= 64 && g->n > plan.panel;
     plan.b_packed = g->b_transposed || (is_reread && (!g->a_transposed || g->n % 1024 == 0));
 
     /* Too few tiles for the cores, or panels too long for the cache: chunks of k become work of their own. */
@@ -98,7 +99,8 @@ static struct plan make_plan(const struct cb_device *device, const struct cb_gem
     }
     choose_block(device, &plan, g);
     plan.copies = copies_rows(&plan, g);
-    plan.parts0 = plan.b_packed ? ceil_div(g->n, plan.panel) * plan.panel * g->k : 0;
+    plan.packed = plan.b_packed ? ceil_div(g->n, plan.panel) * plan.panel * g->k : 0;
+    plan.parts0 = keeps_panels ? 0 : plan.packed;
     plan.space = plan.parts0 + plan.split * g->m * g->n;
     return plan;
 }
@@ -116,9 +118,9 @@ static enum cb_status get_space(struct cb_device *device, int64_t count, struct 
     return CB_OK;
 }
 
-/* Copies b into panels at the beginning of the workspace. */
+/* Copies b into panels at the beginning of `to`. */
 static enum cb_status pack(struct cb_device *device, const struct cb_gemm *g, const struct plan *plan,
-                           const struct cb_tensor *space, struct cb_diag *diag)
+                           const struct cb_tensor *to, struct cb_diag *diag)
 {
     struct cb_kernel *kernel = NULL;
     char defines[32];
@@ -126,7 +128,7 @@ static enum cb_status pack(struct cb_device *device, const struct cb_gemm *g, co
     CB_TRY(cb__gemm_kernel(device, NULL, "core/gemm_pack", defines,
                            g->b_transposed ? "gemm_pack_rows" : "gemm_pack_columns", &kernel, diag));
     const struct cb_arg args[] = {
-        CB_A_TENSOR(space), CB_A_TENSOR(g->b), CB_A_I64(g->b_offset),
+        CB_A_TENSOR(to), CB_A_TENSOR(g->b), CB_A_I64(g->b_offset),
         CB_A_I32(g->n),     CB_A_I32(g->k),    CB_A_I64(g->b_transposed ? g->k : g->n),
     };
     struct cb_grid grid = {{(uint64_t)ceil_div(g->k, 64), (uint64_t)ceil_div(g->n, plan->panel), 1}, {1, 1, 1}};
@@ -140,8 +142,9 @@ static int64_t safe_rows(const struct plan *plan, const struct cb_gemm *g)
     return plan->b_packed ? g->k : safe < 0 ? 0 : safe;
 }
 
+/* panels: those of b, NULL where it is read as it lies. */
 static enum cb_status multiply(struct cb_device *device, const struct cb_gemm *g, const struct plan *plan,
-                               const struct cb_tensor *space, int64_t first_chunk, int64_t chunk_count,
+                               const struct cb_tensor *panels, const struct cb_tensor *space, int64_t first_chunk, int64_t chunk_count,
                                const struct cb__epilogue *epilogue, struct cb_diag *diag)
 {
     static const struct cb__epilogue none = {NULL, NULL, 0};
@@ -160,7 +163,7 @@ static enum cb_status multiply(struct cb_device *device, const struct cb_gemm *g
     const struct cb_arg args[] = {
         CB_A_TENSOR(is_split ? space : g->y),
         CB_A_TENSOR(g->a),
-        CB_A_TENSOR(plan->b_packed ? space : g->b),
+        CB_A_TENSOR(panels ? panels : g->b),
         CB_A_TENSOR(g->bias),
         CB_A_I64(is_split ? plan->parts0 : g->y_offset),
         CB_A_I64(g->a_offset),
@@ -201,23 +204,45 @@ static enum cb_status reduce(struct cb_device *device, const struct cb_gemm *g, 
                            diag);
 }
 
-enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *g, const struct cb__epilogue *epilogue,
-                             struct cb_diag *diag)
+/* The caller's panels, made anew unless they are those of b that this product wants. */
+static enum cb_status keep_panels(struct cb_device *device, const struct cb_gemm *g, const struct plan *plan,
+                                  struct cb_gemm_panels *kept, struct cb_tensor *out, struct cb_diag *diag)
+{
+    const bool is_current = kept->is_current && kept->width == plan->panel && kept->n == g->n && kept->k == g->k &&
+                            kept->b_transposed == (g->b_transposed != 0);
+    const uint64_t bytes = (uint64_t)plan->packed * sizeof(float);
+    if (!kept->buffer || cb_buffer_bytes(kept->buffer) < bytes) {
+        cb_buffer_destroy(kept->buffer);
+        kept->buffer = NULL;
+        CB_TRY(cb_buffer_create(device, bytes, &kept->buffer, diag));
+    }
+    *out = (struct cb_tensor){sizeof(*out), CB_F32, 1, 0, {plan->packed}, kept->buffer, NULL};
+    CB_TRY(is_current ? CB_OK : pack(device, g, plan, out, diag));
+    *kept = (struct cb_gemm_panels){kept->b, kept->buffer, g->n, g->k, plan->panel, g->b_transposed != 0, true};
+    return CB_OK;
+}
+
+enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *g, struct cb_gemm_panels *kept,
+                             const struct cb__epilogue *epilogue, struct cb_diag *diag)
 {
     static const struct cb__epilogue none = {NULL, NULL, 0};
-    struct plan plan = make_plan(device, g);
-    struct cb_tensor space;
+    struct plan plan = make_plan(device, g, kept != NULL);
+    struct cb_tensor space, panels;
     CB_TRY(get_space(device, plan.space, &space, diag));
-    if (plan.b_packed) {
-        CB_TRY(pack(device, g, &plan, &space, diag));
+    if (plan.b_packed && kept) {
+        CB_TRY(keep_panels(device, g, &plan, kept, &panels, diag));
+    } else if (plan.b_packed) {
+        panels = space;
+        CB_TRY(pack(device, g, &plan, &panels, diag));
     }
+    const struct cb_tensor *b = plan.b_packed ? &panels : NULL;
     if (plan.split == 0) {
-        return multiply(device, g, &plan, &space, 0, plan.chunks, epilogue, diag);
+        return multiply(device, g, &plan, b, &space, 0, plan.chunks, epilogue, diag);
     }
     for (int64_t first = 0; first < plan.chunks; first += plan.split) {
         bool is_last = first + plan.split >= plan.chunks;
         int64_t count = is_last ? plan.chunks - first : plan.split;
-        CB_TRY(multiply(device, g, &plan, &space, first, count, epilogue, diag));
+        CB_TRY(multiply(device, g, &plan, b, &space, first, count, epilogue, diag));
         CB_TRY(reduce(device, g, &plan, &space, count, first > 0 || g->accumulate, is_last ? epilogue : &none, diag));
     }
     return CB_OK;

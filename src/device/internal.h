@@ -186,7 +186,8 @@ void cb__gemm_release(struct cb_device *device);
 /* ---- gemm_tile.c ---- */
 
 /* The register-tiled form; needs no CB_CAP_TILE, which is what a trial calls it to find out. */
-enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *gemm, const struct cb__epilogue *epilogue,
-                             struct cb_diag *diag);
+/* `panels` may be NULL. */
+enum cb_status cb__gemm_tile(struct cb_device *device, const struct cb_gemm *gemm, struct cb_gemm_panels *panels,
+                             const struct cb__epilogue *epilogue, struct cb_diag *diag);
 
 #endif

@@ -252,6 +252,7 @@ static enum cb_status make_steps(struct cb_plan *plan, struct cb_diag *diag)
         step->node = i;
         step->is_copy = layer->pointwise != NULL;
         step->is_view = (layer->flags & CB_LAYER_VIEW) != 0;
+        step->keeps_panels = !plan->request.gradients || net->nodes[i].frozen;
         CB_TRY(make_instance(plan, step, diag));
         /* A random layer is the identity in inference, as is one that is frozen. */
         if ((layer->flags & CB_LAYER_RANDOM) != 0 && !step->in.training) {
@@ -511,6 +512,11 @@ void cb_plan_destroy(struct cb_plan *plan)
                 layer->release(&step->in);
                 cb__step_leave(step, pass);
             }
+        }
+    }
+    for (uint32_t i = 0; i < plan->step_count; i++) {
+        for (uint32_t k = 0; k < CB_PASS_COUNT * CB_MAX_KEPT_PANELS; k++) {
+            cb_buffer_destroy(plan->steps[i].passes[k / CB_MAX_KEPT_PANELS].panels[k % CB_MAX_KEPT_PANELS].buffer);
         }
     }
     for (uint32_t i = plan->owned_count; i-- > 0;) {

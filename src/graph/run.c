@@ -151,6 +151,9 @@ enum cb_status cb__plan_refresh(struct cb_plan *plan, struct cb_diag *diag)
         CB_TRY(refresh_affines(plan, step, diag));
         for (uint32_t pass = 0; pass < CB_PASS_COUNT; pass++) {
             const struct cb_variant *variant = step->passes[pass].variant;
+            for (uint32_t k = 0; k < CB_MAX_KEPT_PANELS && !(fixed && step->folded == NULL); k++) {
+                step->passes[pass].panels[k].is_current = false;
+            }
             if (variant == NULL || variant->derive == NULL ||
                 (plan->version != 0 && fixed && step->folded == NULL)) {
                 continue;
@@ -430,6 +433,24 @@ static bool is_bound(const struct cb_tensor *tensor)
     return tensor != NULL && tensor->buffer != NULL;
 }
 
+/* Where the panels of a product's right operand are kept, if it is a param of the layer that stays as it is; else NULL. */
+static struct cb_gemm_panels *panels_of(struct cb_core *core, const struct cb_gemm *gemm)
+{
+    const struct cb_step *step = core->step;
+    bool is_param = false;
+    for (uint32_t k = 0; core->pass != NULL && step->keeps_panels && k < step->in.param_count; k++) {
+        is_param = is_param || (step->params[k] == gemm->b && gemm->b_offset == 0);
+    }
+    for (uint32_t k = 0; is_param && k < CB_MAX_KEPT_PANELS; k++) {
+        struct cb_gemm_panels *panels = &core->pass->panels[k];
+        if (panels->b == NULL || panels->b == gemm->b) {
+            panels->b = gemm->b;
+            return panels;
+        }
+    }
+    return NULL;
+}
+
 enum cb_status cb__host_gemm(struct cb_core *core, const struct cb_gemm *given)
 {
     struct cb_gemm gemm = {0};
@@ -443,8 +464,8 @@ enum cb_status cb__host_gemm(struct cb_core *core, const struct cb_gemm *given)
     const struct cb_step_pass *pass = core->pass;
     const bool is_output = pass != NULL && gemm.y->buffer == core->step->y[0]->buffer;
     const uint32_t count = is_output && pass->takes_chain ? cb__step_chain_args(core->step, args) : 0;
-    return name_layer(core, cb_device_gemm(core->device, &gemm, is_output ? pass->header : NULL,
-                                           count > 0 ? args : NULL, count, core->diag));
+    return name_layer(core, cb_device_gemm_kept(core->device, &gemm, panels_of(core, &gemm), is_output ? pass->header : NULL,
+                                                count > 0 ? args : NULL, count, core->diag));
 }
 
 enum cb_status cb__host_fill(struct cb_core *core, const struct cb_tensor *tensor, float value)

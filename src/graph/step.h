@@ -10,6 +10,8 @@
 #define CB_PASS_COUNT 5
 #define CB_CHAIN_ARGS 40 /* the most that a chain takes of the arguments of a kernel */
 
+#define CB_MAX_KEPT_PANELS 4
+
 /* One pass of one layer with its chosen variant. */
 struct cb_step_pass {
     const struct cb_variant *variant; /* NULL: the layer has no such pass, or it is not needed */
@@ -17,6 +19,7 @@ struct cb_step_pass {
     struct cb_tensor *workspace[CB_MAX_PASS_TENSORS], *derived[CB_MAX_PASS_TENSORS];
     uint32_t kernel_count, workspace_count, derived_count;
     void *self;
+    struct cb_gemm_panels panels[CB_MAX_KEPT_PANELS]; /* of params that stay as they are, made by products with them */
     bool takes_chain;   /* something is fused into its stores (EPILOGUE) or loads (PROLOGUE): its arguments follow the
                            kernel's own */
     const char *header; /* generated text before the kernels; NULL: none is needed */
@@ -41,6 +44,7 @@ struct cb_step {
     uint32_t node;
     bool is_copy;  /* a pointwise layer that found no producer to be fused into: reads x, stores through its own chain */
     bool is_view;
+    bool keeps_panels; /* its params change rarely: never in this plan, or with the store's version */
     struct cb_instance in;
     struct cb_core core;
     struct cb_tensor *x[64], *y[64], *dy[64], *dx[64];

@@ -85,7 +85,7 @@ static void free_product(struct product *p)
 }
 
 /* after(exact product, row, column): what the epilogue makes of it. */
-static void check_product(const struct product *p, double (*after)(double value, int64_t i, int64_t j))
+static void check_values(const struct product *p, double (*after)(double value, int64_t i, int64_t j))
 {
     const struct cb_gemm *g = &p->gemm;
     for (int64_t i = 0; i < g->m; i++) {
@@ -111,6 +111,12 @@ static void check_product(const struct product *p, double (*after)(double value,
             }
         }
     }
+}
+
+static void check_product(const struct product *p, double (*after)(double value, int64_t i, int64_t j))
+{
+    const struct cb_gemm *g = &p->gemm;
+    check_values(p, after);
     uint32_t word;
     for (int64_t i = 0; i < MARGIN; i++) {
         memcpy(&word, &p->y_got[i], sizeof(word));
@@ -279,6 +285,37 @@ static void test_rows_do_not_depend_on_their_number(void **state)
     }
 }
 
+/* Kept panels serve every product with b, whatever its rows and whichever way round, and are made again when told. */
+static void test_panels_are_kept(void **state)
+{
+    (void)state;
+    struct cb_gemm_panels panels = {0};
+    static const int rows[] = {1, 12, 50, 200};
+    struct product p;
+    make_product(&p, 200, 96, 96, false, false, false);
+    must(cb_buffer_write(device, p.b.buffer, 0, p.b_host, 96 * 96 * sizeof(float), diag)); /* at its beginning */
+    for (int again = 0; again < 3; again++) {
+        for (size_t r = 0; r < (device_is_slow() ? 2 : 4); r++) {
+            p.gemm.m = rows[r];
+            p.gemm.b_transposed = again == 1; /* b is square */
+            p.gemm.b_offset = 0;
+            must(cb_device_gemm_kept(device, &p.gemm, &panels, NULL, NULL, 0, diag));
+            must(cb_buffer_read(device, p.y.buffer, MARGIN * sizeof(float), p.y_got + MARGIN,
+                                (uint64_t)(rows[r] * 96) * sizeof(float), diag));
+            check_values(&p, NULL);
+        }
+        if (again == 0) { /* b changes: what was kept is old until it is said */
+            for (int64_t i = 0; i < 96 * 96; i++) {
+                p.b_host[i] = -p.b_host[i];
+            }
+            must(cb_buffer_write(device, p.b.buffer, 0, p.b_host, 96 * 96 * sizeof(float), diag));
+            panels.is_current = false;
+        }
+    }
+    cb_buffer_destroy(panels.buffer);
+    free_product(&p);
+}
+
 static void test_wrong_operands(void **state)
 {
     (void)state;
@@ -309,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_empty),
         cmocka_unit_test(test_epilogue),
         cmocka_unit_test(test_rows_do_not_depend_on_their_number),
+        cmocka_unit_test(test_panels_are_kept),
         cmocka_unit_test(test_wrong_operands),
     };
     open_device_or_skip();
