@@ -12,6 +12,7 @@ static const struct cb_flag flags[] = {
     {"--seconds", "S", "how long each is repeated (default 0.5; networks four times as long)"},
     {"--work", "WHAT", "only `forward`, `gradients` or `step`"},
     {"--variants", NULL, "say at the end of each line which variants ran, and in how many steps"},
+    {"--tune", NULL, "time nothing: measure the variants of every layer and keep which are fastest (docs/variants.md)"},
     {"--compare", "FILE", "beside an earlier run's --json lines: how many times as fast"},
     {NULL, NULL, NULL},
 };
@@ -26,7 +27,9 @@ struct bench {
     const char *only; /* one of work_names; NULL: all */
     struct cb_value *earlier; /* list of lines; NULL: nothing to compare with */
     double seconds;
-    bool shows_variants;
+    bool shows_variants, tunes;
+    struct cb_tuning *tuning; /* the table of measured variants; NULL: none */
+    size_t seen;              /* classes of it that were printed */
     const char *heading;      /* of the table that is being printed */
 };
 
@@ -93,10 +96,56 @@ static void print_json(struct bench *b, const struct row *r)
     cb_cli_print_json(map);
 }
 
+/* A class of measured variants: `winograd 312.4, direct 701.1, plain 12001.0`, the fastest first. */
+static void print_class(struct bench *b, const struct cb_value *entry)
+{
+    const struct cb_value *times = cb_map_get(entry, "microseconds");
+    const char *separator = "";
+    double after = 0.0;
+    printf("%s\n   ", cb_map_get(entry, "class")->text);
+    for (size_t i = 0; i < times->as.map.count; i++) {
+        const struct cb_entry *next = NULL;
+        double least = INFINITY, value;
+        for (size_t k = 0; k < times->as.map.count; k++) {
+            if (cb_value_number(times->as.map.entries[k].value, &value) && value > after && value < least) {
+                next = &times->as.map.entries[k];
+                least = value;
+            }
+        }
+        if (next == NULL) {
+            break; /* two took the very same time */
+        }
+        const bool is_wrong = cb_map_get(cb_map_get(entry, "wrong"), next->key) != NULL;
+        printf("%s %s%s %.1f us", separator, next->key, is_wrong ? " (wrong)" : "", least);
+        after = least;
+        separator = ",";
+    }
+    printf("\n");
+    (void)b;
+}
+
+/* The classes that were measured or found since the last row. */
+static void print_classes(struct bench *b)
+{
+    const struct cb_value *seen = cb_tuning_seen(b->tuning);
+    for (; seen != NULL && b->seen < seen->as.list.count; b->seen++) {
+        if (b->cli->json) {
+            cb_cli_print_json(seen->as.list.items[b->seen]);
+        } else {
+            print_class(b, seen->as.list.items[b->seen]);
+        }
+    }
+    fflush(stdout);
+}
+
 static void print_row(struct bench *b, const struct row *r)
 {
     char rate[48] = "";
     const double earlier = earlier_median(b, r);
+    if (b->tunes) {
+        print_classes(b);
+        return;
+    }
     if (b->cli->json) {
         print_json(b, r);
         return;
@@ -207,7 +256,8 @@ static enum cb_status time_case(struct bench *b, const char *family, const struc
         if (given != NULL && cb_value_number(given, &operations)) { /* backward: two products for each of forward */
             row.amount.operations = operations * (double)row.batch * (work == CB_TIMING_INFERENCE ? 1.0 : 3.0);
         }
-        status = cb_network_time(net, b->device, wire, work, row.batch, b->seconds, &row.timing, b->cli->diag);
+        status = cb_network_time(net, b->device, wire, work, row.batch, b->tuning, b->tunes ? -1.0 : b->seconds, &row.timing,
+                                 b->cli->diag);
         if (status == CB_OK) {
             print_row(b, &row);
         }
@@ -249,7 +299,8 @@ static enum cb_status time_network(struct bench *b, const char *name, int64_t ba
     status = status == CB_OK ? cb_model_from_backbone(backbone, b->registry, NULL, true, &model, b->cli->diag) : status;
     if (status == CB_OK) {
         row.amount = cb_network_work(model->net, model->scores, work, batch);
-        status = cb_network_time(model->net, b->device, model->scores, work, batch, 4.0 * b->seconds, &row.timing,
+        status = cb_network_time(model->net, b->device, model->scores, work, batch, b->tuning,
+                                 b->tunes ? -1.0 : 4.0 * b->seconds, &row.timing,
                                  b->cli->diag);
     }
     if (status == CB_OK) {
@@ -343,6 +394,13 @@ static enum cb_status check_names(const struct bench *b, const struct cb_value *
     return CB_OK;
 }
 
+static void say(void *context, const char *sentence)
+{
+    const struct bench *b = context;
+    cb_note(b->cli->diag, NULL, "%s", sentence);
+    cb_cli_flush(b->cli);
+}
+
 static enum cb_status bench(struct bench *b, const char *path)
 {
     static const char *const keys[] = {"kernels", "networks"};
@@ -357,10 +415,24 @@ static enum cb_status bench(struct bench *b, const char *path)
     if (b->registry == NULL) {
         return cb_fail(b->cli->diag, CB_MEMORY, NULL, "out of memory");
     }
-    CB_TRY(cb_device_measure(b->device, &b->bounds, b->cli->diag));
-    print_bounds(b);
+    b->tuning = cb_tuning_open(b->device, NULL, b->cli->diag);
+    cb_tuning_listen(b->tuning, say, b);
+    if (b->tunes) {
+        if (cb_tuning_path(b->tuning) == NULL) {
+            return cb_fail(b->cli->diag, CB_INVALID, NULL, "--tune has nowhere to write: CAMBIUM_TUNING is `off`, or there is "
+                                                           "no folder for the user's cache");
+        }
+        cb_tuning_measure(b->tuning, INFINITY);
+    } else {
+        CB_TRY(cb_device_measure(b->device, &b->bounds, b->cli->diag));
+        print_bounds(b);
+    }
     CB_TRY(time_kernels(b, cb_map_get(file, "kernels")));
-    return time_networks(b, cb_map_get(file, "networks"));
+    CB_TRY(time_networks(b, cb_map_get(file, "networks")));
+    if (b->tunes && !b->cli->json) {
+        printf("%zu classes of layers in %s\n", b->seen, cb_tuning_path(b->tuning));
+    }
+    return CB_OK;
 }
 
 static int run(struct cb_cli *cli)
@@ -371,6 +443,7 @@ static int run(struct cb_cli *cli)
     if (!cb_cli_number(cli, "--seconds", 0.0, 3600.0, 0.5, &b.seconds)) {
         return 2;
     }
+    b.tunes = cb_cli_has(cli, "--tune");
     b.shows_variants = cb_cli_has(cli, "--variants");
     b.only = cb_cli_value(cli, "--work");
     if (b.only != NULL && strcmp(b.only, "forward") != 0 && strcmp(b.only, "gradients") != 0 && strcmp(b.only, "step") != 0) {
@@ -383,6 +456,7 @@ static int run(struct cb_cli *cli)
     status = status == CB_OK && earlier != NULL ? read_lines(cli, earlier, &b.earlier) : status;
     status = status == CB_OK ? cb_cli_open_device(cli, &b.device) : status;
     status = status == CB_OK ? bench(&b, path) : status;
+    cb_tuning_close(b.tuning);
     cb_registry_destroy(b.registry);
     cb_cli_close_device(b.device);
     return cb_cli_finish(cli, status);
@@ -398,6 +472,8 @@ const struct cb_command cb_command_bench = {
             "the time that the operations or the bytes need at least (more than 100% is possible: Winograd multiplies less,\n"
             "and caches hold small tensors). `forward` is inference, `gradients` forward and backward to input and params,\n"
             "`step` a training step of all layers with AdamW. All on random values.\n\n"
+            "--tune measures instead which variant of each layer is fastest, in each pass, and keeps it in the user's cache\n"
+            "(CAMBIUM_TUNING=FILE: there; off: nowhere), where every later command finds it.\n\n"
             "  cambium bench --json > before.jsonl      then, after a change:\n"
             "  cambium bench --compare before.jsonl\n",
     .run = run,

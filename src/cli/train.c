@@ -8,6 +8,7 @@
 #include "train/run.h"
 
 static const struct cb_flag flags[] = {
+    {"--tune", "SECONDS", "measure which variants of the layers are fastest here, for so long in each plan (default 0)"},
     {"--resume", NULL, "go on with the unfinished run of this name"},
     {"--name", "NAME", "of the run; by default the task file's"},
     {NULL, NULL, NULL},
@@ -90,7 +91,8 @@ static void say_interrupted(const struct cb_cli *cli, const char *folder)
     }
 }
 
-static enum cb_status train(struct cb_cli *cli, struct cb_task *task, struct cb_job *job, struct cb_device **device)
+static enum cb_status train(struct cb_cli *cli, struct cb_task *task, struct cb_job *job, double tune_seconds,
+                            struct cb_device **device)
 {
     struct cb_watch watch = cb_cli_watch(cli);
     struct cb_run_options options = {0};
@@ -102,6 +104,7 @@ static enum cb_status train(struct cb_cli *cli, struct cb_task *task, struct cb_
     CB_TRY(cb_cli_open_device(cli, device));
     CB_TRY(open_folder(cli, task, &options.resume, &folder));
     options.folder = folder;
+    options.tune_seconds = tune_seconds;
     enum cb_status status = cb_job_run(job, *device, &options, &watch, cli->arena, &result, cli->diag);
     cb_cli_clear_progress(cli);
     if (status != CB_OK) {
@@ -132,8 +135,12 @@ static int run(struct cb_cli *cli)
     struct cb_task *task = NULL;
     struct cb_job *job = NULL;
     struct cb_device *device = NULL;
+    double tune_seconds;
     if (cli->argument_count != 1) {
         return cb_cli_misuse(cli, "one task file is needed");
+    }
+    if (!cb_cli_number(cli, "--tune", 0.0, 3600.0, 0.0, &tune_seconds)) {
+        return 2;
     }
     enum cb_status status = cb_task_read(cli->arguments[0], cli->sets, cli->set_count, &task, cli->diag);
     if (status == CB_OK) {
@@ -143,7 +150,7 @@ static int run(struct cb_cli *cli)
         status = cb_job_open(task, true, &job, cli->diag);
     }
     if (status == CB_OK) {
-        status = train(cli, task, job, &device);
+        status = train(cli, task, job, tune_seconds, &device);
     }
     cb_cli_close_device(device);
     cb_job_close(job);
@@ -153,10 +160,12 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_train = {
     .name = "train",
-    .usage = "train TASK.yaml [--name NAME] [--resume]",
+    .usage = "train TASK.yaml [--name NAME] [--resume] [--tune SECONDS]",
     .summary = "the whole job: data, training, an honest test; leaves runs/NAME",
     .flags = flags,
     .help = "Ctrl-C ends cleanly with a checkpoint; --resume goes on to the same bits. Every key of the task can be\n"
-            "changed for one run: `cambium train photos.yaml --set train.seed=1 --set data.seed=1`.\n",
+            "changed for one run: `cambium train photos.yaml --set train.seed=1 --set data.seed=1`.\n\n"
+            "--tune SECONDS measures which variants of the layers are fastest on this device, the costliest layers first, and\n"
+            "keeps the times for later runs; `cambium bench --tune` does it for many networks at once.\n",
     .run = run,
 };

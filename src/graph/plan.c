@@ -1,6 +1,7 @@
 /* plan.c: making a plan: shapes, needed layers, variants, fusion, kernels, the list of backward parts. See plan.h. */
 #include "graph/plan.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "base/text.h"
 #include "graph/descriptor.h"
 #include "graph/step.h"
+#include "graph/tuning.h"
 
 static enum cb_status out_of_memory(struct cb_diag *diag)
 {
@@ -119,22 +121,37 @@ static bool serves(const struct cb_plan *plan, const struct cb_step *step, const
            (v->accepts == NULL || v->accepts(&step->in));
 }
 
+/* Variant `v` is faster than `chosen`, as was measured, by more than the noise. One without a store for what follows is no
+ * match for one with: the layers that would have been fused are not in the measurement. */
+static bool is_faster(const struct cb_value *tuned, const struct cb_variant *v, const struct cb_variant *chosen)
+{
+    const double before = cb__tuning_seconds(tuned, chosen->name);
+    return (v->flags & CB_VARIANT_EPILOGUE) >= (chosen->flags & CB_VARIANT_EPILOGUE) && isfinite(before) &&
+           cb__tuning_seconds(tuned, v->name) < 0.95 * before;
+}
+
+/* The variant that was asked for; else the one that was measured to be the fastest; else the first that serves. */
 static const struct cb_variant *choose(const struct cb_plan *plan, const struct cb_step *step, uint32_t pass)
 {
     const struct cb_layer_type *type = plan->net->nodes[step->node].type;
-    const struct cb_variant *first = NULL, *last = NULL;
+    const char *wanted = plan->request.pass_variants != NULL ? plan->request.pass_variants[pass] : plan->request.variant;
+    const struct cb_value *tuned = cb__plan_tuned(plan, step->node, pass);
+    const struct cb_variant *chosen = NULL, *last = NULL;
     for (uint32_t i = 0; i < type->variant_count; i++) {
         const struct cb_variant *v = &type->variants[i];
         if (!serves(plan, step, v, pass) || cb__network_avoids(plan->net, type, i)) {
             continue;
         }
-        if (plan->request.variant != NULL && strcmp(plan->request.variant, v->name) == 0) {
+        if (wanted != NULL && strcmp(wanted, v->name) == 0) {
             return v;
         }
-        first = first == NULL ? v : first;
+        const bool is_wrong = chosen != NULL && tuned != NULL && cb__tuning_is_wrong(tuned, chosen->name);
+        if (chosen == NULL || is_wrong || (tuned != NULL && is_faster(tuned, v, chosen))) {
+            chosen = v;
+        }
         last = v;
     }
-    return plan->request.variant != NULL && strcmp(plan->request.variant, "plain") == 0 ? last : first;
+    return wanted != NULL && strcmp(wanted, "plain") == 0 ? last : chosen;
 }
 
 static bool any_gradient_of(const struct cb_plan *plan, const struct cb_node *node)
@@ -479,6 +496,7 @@ enum cb_status cb_plan_create(struct cb_store *store, const struct cb_plan_reque
     }
     if (status == CB_OK) {
         mark_gradients(plan);
+        cb__plan_tune(plan);
         status = make_steps(plan, diag);
     }
     if (status == CB_OK) {

@@ -21,6 +21,7 @@ struct cb_plan_request {
     const uint32_t *outputs; /* wires that are wanted and stay valid until the next run */
     uint32_t output_count;
     const char *variant; /* a variant's name that is preferred wherever it exists ("plain"); NULL: the core chooses */
+    const char *const *pass_variants; /* the same for each pass (enum cb_pass), entries may be NULL; instead of `variant` */
     bool no_fusion;
 };
 

@@ -3,7 +3,7 @@
 
 #include "graph/step.h"
 
-static const char *const pass_words[CB_PASS_COUNT] = {"forward", "backward", "dx", "dw", "fit"};
+const char *const cb__pass_words[CB_PASS_COUNT] = {"forward", "backward", "dx", "dw", "fit"};
 
 void cb__step_write_text(struct cb_plan *plan, struct cb_step *step)
 {
@@ -17,7 +17,7 @@ void cb__step_write_text(struct cb_plan *plan, struct cb_step *step)
     step->variant_text = text.data != NULL ? cb_arena_strdup(plan->arena, text.data) : NULL;
     for (uint32_t pass = CB_PASS_BACKWARD; pass <= CB_PASS_DW; pass++) {
         if (step->passes[pass].variant != NULL) {
-            cb_text_addf(&text, "%s%s %s", separator, pass_words[pass], step->passes[pass].variant->name);
+            cb_text_addf(&text, "%s%s %s", separator, cb__pass_words[pass], step->passes[pass].variant->name);
             separator = ", ";
         }
     }
@@ -75,7 +75,7 @@ void cb_plan_count_variants(const struct cb_plan *plan, struct cb_text *out)
             if (any) {
                 cb_text_add(out, ", ");
             } else {
-                cb_text_addf(out, "%s%s: ", any_pass ? "; " : "", pass_words[pass]);
+                cb_text_addf(out, "%s%s: ", any_pass ? "; " : "", cb__pass_words[pass]);
             }
             any = any_pass = true;
             cb_text_addf(out, "%s %s %u", plan->net->nodes[step->node].type->layer.name, step->passes[pass].variant->name,

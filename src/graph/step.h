@@ -107,7 +107,16 @@ struct cb_plan {
     int64_t n;        /* rows of the latest run */
 };
 
-/* plan_text.c: the texts of a step. */
+/* tuning_measure.c: measures what the store's table lacks, if it may; never fails. What was measured for a pass of a node;
+ * NULL: nothing. The class that a pass of a node belongs to, and the hash of its layer's kernel file, in the arena. */
+struct cb_value;
+void cb__plan_tune(struct cb_plan *plan);
+const struct cb_value *cb__plan_tuned(const struct cb_plan *plan, uint32_t node, uint32_t pass);
+char *cb__tuning_class(const struct cb_plan *plan, struct cb_arena *arena, uint32_t index, uint32_t pass);
+char *cb__tuning_source(struct cb_arena *arena, const struct cb_layer_type *type);
+
+/* plan_text.c: the texts of a step; passes by name. */
+extern const char *const cb__pass_words[CB_PASS_COUNT];
 void cb__step_write_text(struct cb_plan *plan, struct cb_step *step);
 
 /* fuse.c: decides the chain of each step and writes its text. */

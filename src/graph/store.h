@@ -23,6 +23,7 @@ struct cb_store {
     uint64_t trainable_count;                /* elements of the range, gaps counted */
     struct cb_store_segment *segments;
     uint32_t segment_count;
+    struct cb_tuning *tuning; /* which variants were measured (graph/tuning.h); its owner sets it. NULL: nothing was */
     uint64_t version; /* counts changes of params; plans that hold derived params compare it */
 };
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "graph/made_up.h"
 #include "graph/squared_error.h"
 #include "graph/step.h"
 
@@ -18,15 +19,6 @@ struct trial {
     struct cb_store *store;
     uint32_t input, target, output, losses;
 };
-
-/* Values in [-1, 1) that are the same everywhere. */
-static void fill(float *values, int64_t count, uint32_t seed)
-{
-    for (int64_t i = 0; i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        values[i] = (float)(seed >> 8) * 0x1p-23f - 1.0f;
-    }
-}
 
 /* ---- a trial's network ---- */
 
@@ -43,13 +35,7 @@ static enum cb_status open_trial(struct trial *t, struct cb_registry *registry, 
     CB_TRY(cb_network_add_input(t->net, "x", CB_F32, 4, dims, NULL, &t->input, diag));
     CB_TRY(cb_network_read_layers(t->net, list, "", t->input, true, &t->output, diag));
     CB_TRY(cb__network_add_squared_error(t->net, arena, t->output, &t->target, &t->losses, diag));
-    for (uint32_t i = 0; i < t->net->param_count; i++) {
-        struct cb_param *param = &t->net->params[i];
-        fill(param->host, param->count, i + 1);
-        for (int64_t k = 0; param->is_state && k < param->count; k++) {
-            param->host[k] = 0.5f + fabsf(param->host[k]); /* may be a variance */
-        }
-    }
+    cb__made_up_params(t->net);
     CB_TRY(cb_network_freeze(t->net, cb_value_text(arena, "none", NULL), CB_BATCHNORM_TRAINED, diag));
     return cb_store_create(t->net, device, true, &t->store, diag);
 }
@@ -74,7 +60,7 @@ static enum cb_status write_random(struct cb_device *device, const struct cb_pla
     if (values == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
-    fill(values, count, 1000 + wire);
+    cb__made_up_values(values, count, 1000 + wire);
     return cb_buffer_write(device, tensor->buffer, 0, values, (uint64_t)count * sizeof(float), diag);
 }
 

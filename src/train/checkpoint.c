@@ -71,10 +71,22 @@ static enum cb_status collect(struct cb__fit *fit, struct pieces *p)
     return fit->best_values != NULL ? add_range(p, "best", fit->best_values, cb__best_count(fit)) : CB_OK;
 }
 
+/* The table of measured variants that the run uses: with another one the last bits would be others. */
+static void add_table(const struct cb__fit *fit, struct cb_text *out)
+{
+    struct cb_arena *arena = cb_arena_create();
+    const struct cb_value *value = arena != NULL ? cb_tuning_to_value(fit->engine->tuning, arena) : NULL;
+    if (value != NULL) {
+        cb_value_to_json(value, out);
+    }
+    cb_arena_destroy(arena);
+}
+
 enum cb_status cb__checkpoint_write(struct cb__fit *fit)
 {
     const struct cb__progress *g = &fit->progress;
     struct pieces p = {0};
+    struct cb_text table = {0};
     char id[65], where[512];
     enum cb_status status = collect(fit, &p);
     if (status == CB_OK) {
@@ -83,13 +95,15 @@ enum cb_status cb__checkpoint_write(struct cb__fit *fit)
         snprintf(where, sizeof(where), "%lld %llu %llu %a %a %a %lld %a", (long long)g->epoch, (unsigned long long)g->step,
                  (unsigned long long)g->position, g->loss_sum, g->weight_sum, g->best, (long long)g->best_epoch,
                  g->seconds);
+        add_table(fit, &table);
         const struct cb_key_value metadata[] = {{"format", "cambium checkpoint"}, {"format_version", CHECKPOINT_VERSION},
-                                                {"identity", id}, {"progress", where}};
+                                                {"identity", id}, {"progress", where}, {"variants", table.data}};
         if (fit->log != NULL) { /* first: a program killed in between must not lack lines that the checkpoint has seen */
             fflush(fit->log);
         }
-        status = cb_safetensors_write(fit->request->checkpoint, p.entries, p.count, metadata, 4, fit->diag);
+        status = cb_safetensors_write(fit->request->checkpoint, p.entries, p.count, metadata, table.length > 0 ? 5 : 4, fit->diag);
     }
+    cb_text_free(&table);
     free(p.entries);
     free(p.optimizer);
     return status;
@@ -192,4 +206,23 @@ enum cb_status cb__checkpoint_read(struct cb__fit *fit)
     enum cb_status status = restore(fit, file);
     cb_tensors_close(file);
     return status == CB_OK ? cut_log(fit) : status;
+}
+
+enum cb_status cb_fit_pin_variants(const char *checkpoint, struct cb_engine *engine, struct cb_diag *diag)
+{
+    struct cb_arena *arena = cb_arena_create();
+    struct cb_tensor_file *file;
+    struct cb_value *table = NULL;
+    if (arena == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    enum cb_status status = cb_tensors_open(checkpoint, &file, NULL, diag);
+    if (status == CB_OK) {
+        const char *json = cb_tensors_metadata(file, "variants");
+        status = json != NULL ? cb_json_read_text(arena, checkpoint, json, strlen(json), &table, diag) : CB_OK;
+        status = status == CB_OK ? cb_tuning_pin(engine->tuning, table, diag) : status;
+        cb_tensors_close(file);
+    }
+    cb_arena_destroy(arena);
+    return status;
 }

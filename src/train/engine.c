@@ -97,6 +97,12 @@ static enum cb_status create_augmenters(struct cb_engine *e, struct cb_diag *dia
     return CB_OK;
 }
 
+static void say_tuning(void *context, const char *sentence)
+{
+    const struct cb_engine *e = context;
+    cb_watch_say(e->watch, "%s", sentence);
+}
+
 enum cb_status cb_engine_create(struct cb_model *model, struct cb_dataset *dataset, struct cb_device *device, bool training,
                                 uint64_t seed, const struct cb_watch *watch, struct cb_engine **out,
                                 struct cb_diag *diag)
@@ -128,6 +134,10 @@ enum cb_status cb_engine_create(struct cb_model *model, struct cb_dataset *datas
         status = cb_store_create(model->net, device, training, &e->store, diag);
     }
     if (status == CB_OK) {
+        e->store->tuning = e->tuning = cb_tuning_open(device, NULL, diag);
+        cb_tuning_listen(e->tuning, say_tuning, e);
+    }
+    if (status == CB_OK) {
         status = create_augmenters(e, diag);
     }
     if (status != CB_OK) {
@@ -155,6 +165,7 @@ void cb_engine_destroy(struct cb_engine *e)
         free(e->features.data[n]);
     }
     free(e->features.has);
+    cb_tuning_close(e->tuning);
     cb_arena_destroy(e->arena);
 }
 

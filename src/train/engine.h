@@ -9,6 +9,7 @@
 
 #include "data/loader.h"
 #include "graph/plan.h"
+#include "graph/tuning.h"
 #include "train/augment.h"
 #include "train/model.h"
 #include "train/pace.h"
@@ -54,6 +55,7 @@ struct cb_engine {
     struct cb_dataset *dataset;
     struct cb_device *device;
     struct cb_store *store;
+    struct cb_tuning *tuning; /* the device's table of measured variants; the store's plans read it */
     const struct cb_watch *watch;
     bool *prefix;              /* per node; see cb_network_frozen_prefix */
     bool *rest;                /* per node: not in the prefix */

@@ -101,6 +101,7 @@ void cb_feature_key(const struct cb_engine *e, char hex[65])
     if (net->avoid_count > 0) { /* other variants round otherwise */
         add_json(sha, cb__network_avoid_value(net, arena));
     }
+    add_json(sha, cb_tuning_to_value(e->tuning, arena)); /* likewise those that were measured */
     for (uint32_t i = 0; i < net->node_count; i++) {
         if (e->prefix[i]) {
             add_node(sha, net, &net->nodes[i], arena);

@@ -33,4 +33,8 @@ bool cb_fit_is_exact(const struct cb_task *task, const struct cb_engine *engine)
 enum cb_status cb_fit(const struct cb_task *task, struct cb_engine *engine, const struct cb_fit_request *request,
                       struct cb_fit_result *out, struct cb_diag *diag);
 
+/* The engine of a run that is resumed takes the table of measured variants that stands in the checkpoint, whatever was
+ * measured since; before any plan is made. */
+enum cb_status cb_fit_pin_variants(const char *checkpoint, struct cb_engine *engine, struct cb_diag *diag);
+
 #endif

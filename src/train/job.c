@@ -314,6 +314,13 @@ static void note_memory(const struct cb_result *result, struct cb_diag *diag)
             cb_format_bytes(trainable + frozen, params), cb_format_bytes(trainable, gradients));
 }
 
+static enum cb_status pin_variants(const struct cb_run_options *options, struct cb_engine *engine, struct cb_arena *arena,
+                                   struct cb_diag *diag)
+{
+    const char *path = cb_arena_printf(arena, "%s/checkpoint/state.safetensors", options->folder);
+    return path != NULL && cb_path_exists(path) ? cb_fit_pin_variants(path, engine, diag) : CB_OK;
+}
+
 enum cb_status cb_job_run(struct cb_job *job, struct cb_device *device, const struct cb_run_options *options,
                           const struct cb_watch *watch, struct cb_arena *arena, struct cb_result *out,
                           struct cb_diag *diag)
@@ -329,6 +336,10 @@ enum cb_status cb_job_run(struct cb_job *job, struct cb_device *device, const st
     cb_network_count(result.model->net, &result.frozen_params, &result.trainable_params);
     enum cb_status status = cb_engine_create(result.model, job->dataset, device, true, job->task->config.seed, watch,
                                              &engine, diag);
+    if (status == CB_OK) {
+        cb_tuning_measure(engine->tuning, options->tune_seconds);
+        status = options->resume ? pin_variants(options, engine, arena, diag) : CB_OK;
+    }
     if (status == CB_OK) {
         struct running r = {.job = job, .engine = engine, .arena = arena, .result = &result, .options = options,
                             .diag = diag};

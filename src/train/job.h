@@ -50,6 +50,7 @@ struct cb_result {
 struct cb_run_options {
     const char *folder; /* of the run, exists; NULL: nothing is written */
     bool resume;
+    double tune_seconds; /* variants that nobody has measured are, for so long in each plan (graph/tuning.h); 0: none */
 };
 
 /* Trains and tests. On failure `*out` is untouched. */

@@ -17,6 +17,7 @@ struct bench {
     struct cb_arena *arena;
     enum cb_timing_work work;
     int64_t batch;
+    struct cb_tuning *tuning;
     struct cb_store *store;
     struct cb_plan *plan;
     struct cb_optimizer *optimizer;
@@ -112,6 +113,7 @@ static enum cb_status prepare(struct bench *b, uint32_t output, struct cb_diag *
     struct cb_value *none = cb_value_text(b->arena, gradients ? "none" : "backbone", NULL);
     CB_TRY(cb_network_freeze(b->net, none, CB_BATCHNORM_TRAINED, diag));
     CB_TRY(cb_store_create(b->net, b->device, gradients, &b->store, diag));
+    b->store->tuning = b->tuning;
     const struct cb_plan_request request = {.training = gradients, .gradients = gradients, .batch = b->batch,
                                             .input_gradients = b->work == CB_TIMING_GRADIENTS, .outputs = wanted,
                                             .output_count = b->work == CB_TIMING_STEP ? 2 : 1};
@@ -167,12 +169,14 @@ static enum cb_status measure(struct bench *b, double seconds, struct cb_timing 
 }
 
 enum cb_status cb_network_time(struct cb_network *net, struct cb_device *device, uint32_t output, enum cb_timing_work work,
-                               int64_t batch, double seconds, struct cb_timing *out, struct cb_diag *diag)
+                               int64_t batch, struct cb_tuning *tuning, double seconds, struct cb_timing *out,
+                               struct cb_diag *diag)
 {
-    struct bench bench = {.net = net, .device = device, .arena = cb_arena_create(), .work = work, .batch = batch};
+    struct bench bench = {.net = net, .device = device, .arena = cb_arena_create(), .work = work, .batch = batch,
+                          .tuning = tuning};
     *out = (struct cb_timing){0};
     enum cb_status status = bench.arena != NULL ? prepare(&bench, output, diag) : CB_MEMORY;
-    status = status == CB_OK ? measure(&bench, seconds, out, diag) : status;
+    status = status == CB_OK && seconds >= 0 ? measure(&bench, seconds, out, diag) : status;
     cb_optimizer_destroy(bench.optimizer);
     cb_plan_destroy(bench.plan);
     cb_store_destroy(bench.store);

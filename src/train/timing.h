@@ -4,6 +4,7 @@
 
 #include "device/device.h"
 #include "graph/network.h"
+#include "graph/tuning.h"
 
 enum cb_timing_work {
     CB_TIMING_INFERENCE, /* forward in inference form: batchnorm folded, nothing kept */
@@ -19,9 +20,11 @@ struct cb_timing {
 };
 
 /* Adds a loss to `net` for a training step, makes it all trainable where gradients are wanted, and runs it on `batch` samples of random values:
- * once without counting, then for `seconds` and at least three times, waiting for the device after each run. */
+ * once without counting, then for `seconds` and at least three times, waiting for the device after each run.
+ * `tuning` (may be NULL): the table of measured variants; seconds below 0: only the plan is made, which may measure them. */
 enum cb_status cb_network_time(struct cb_network *net, struct cb_device *device, uint32_t output, enum cb_timing_work work,
-                               int64_t batch, double seconds, struct cb_timing *out, struct cb_diag *diag);
+                               int64_t batch, struct cb_tuning *tuning, double seconds, struct cb_timing *out,
+                               struct cb_diag *diag);
 
 /* What the work is at least: operations (a multiply-add is two) of the products with params, each layer's number of places
  * times its filters or matrix, and bytes of all inputs, outputs and params of the network, each moved once. With
