@@ -121,12 +121,12 @@ static bool serves(const struct cb_plan *plan, const struct cb_step *step, const
            (v->accepts == NULL || v->accepts(&step->in));
 }
 
-/* Variant `v` is faster than `chosen`, as was measured, by more than the noise. One without a store for what follows is no
- * match for one with: the layers that would have been fused are not in the measurement. */
+/* Variant `v` is faster than `chosen`, as was measured, by more than the noise. One into which less can be fused is no match:
+ * the passes over memory that fusion saves are not in the measurement. */
 static bool is_faster(const struct cb_value *tuned, const struct cb_variant *v, const struct cb_variant *chosen)
 {
     const double before = cb__tuning_seconds(tuned, chosen->name);
-    return (v->flags & CB_VARIANT_EPILOGUE) >= (chosen->flags & CB_VARIANT_EPILOGUE) && isfinite(before) &&
+    return (chosen->flags & ~v->flags) == 0 && isfinite(before) &&
            cb__tuning_seconds(tuned, v->name) < 0.95 * before;
 }
 
