@@ -96,32 +96,27 @@ static void print_json(struct bench *b, const struct row *r)
     cb_cli_print_json(map);
 }
 
-/* A class of measured variants: `winograd 312.4, direct 701.1, plain 12001.0`, the fastest first. */
-static void print_class(struct bench *b, const struct cb_value *entry)
+/* A class of measured variants: `winograd 312.4 us, direct 701.1 us, plain 12001.0 us`, the fastest first. */
+static void print_class(const struct cb_value *entry)
 {
-    const struct cb_value *times = cb_map_get(entry, "microseconds");
-    const char *separator = "";
-    double after = 0.0;
+    const struct cb_value *times = cb_map_get(entry, "microseconds"), *wrong = cb_map_get(entry, "wrong");
+    bool is_printed[64] = {false};
+    const size_t count = times->as.map.count < 64 ? times->as.map.count : 64;
     printf("%s\n   ", cb_map_get(entry, "class")->text);
-    for (size_t i = 0; i < times->as.map.count; i++) {
-        const struct cb_entry *next = NULL;
+    for (size_t i = 0; i < count; i++) {
+        size_t next = 0;
         double least = INFINITY, value;
-        for (size_t k = 0; k < times->as.map.count; k++) {
-            if (cb_value_number(times->as.map.entries[k].value, &value) && value > after && value < least) {
-                next = &times->as.map.entries[k];
+        for (size_t k = 0; k < count; k++) {
+            if (!is_printed[k] && cb_value_number(times->as.map.entries[k].value, &value) && value <= least) {
+                next = k;
                 least = value;
             }
         }
-        if (next == NULL) {
-            break; /* two took the very same time */
-        }
-        const bool is_wrong = cb_map_get(cb_map_get(entry, "wrong"), next->key) != NULL;
-        printf("%s %s%s %.1f us", separator, next->key, is_wrong ? " (wrong)" : "", least);
-        after = least;
-        separator = ",";
+        const char *name = times->as.map.entries[next].key;
+        is_printed[next] = true;
+        printf("%s %s%s %.1f us", i > 0 ? "," : "", name, cb_map_get(wrong, name) != NULL ? " (wrong)" : "", least);
     }
     printf("\n");
-    (void)b;
 }
 
 /* The classes that were measured or found since the last row. */
@@ -132,7 +127,7 @@ static void print_classes(struct bench *b)
         if (b->cli->json) {
             cb_cli_print_json(seen->as.list.items[b->seen]);
         } else {
-            print_class(b, seen->as.list.items[b->seen]);
+            print_class(seen->as.list.items[b->seen]);
         }
     }
     fflush(stdout);
