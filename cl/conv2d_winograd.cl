@@ -171,31 +171,31 @@ __kernel void conv2d_winograd_filter(__global float *u, __global const float *w,
         return;
     }
     const int C = turned ? OUT : IN, K = turned ? IN : OUT;
-    float taps[9][256]; /* [tap][in][out] */
-    for (int t = 0; t < 9; t++) {
-        for (int i = 0; i < 16; i++) {
-            if (out >= OUT) {
-                vstore16((float16)(0.0f), i, taps[t]);
-            } else if (!turned) {
-                vstore16(vload16(0, w + ((long)t * C + in0 + i) * K + out), i, taps[t]);
-            } else {
-                __global const float *row = w + ((long)(8 - t) * C + out + i) * K + in0;
-                for (int j = 0; j < 16; j++) {
-                    taps[t][16 * j + i] = row[j];
-                }
-            }
-        }
-    }
     const long plane = (long)panels * IN * PANEL;
     for (int i = 0; i < 16; i++) {
         __global float *to = u + ((long)(out / PANEL) * IN + in0 + i) * PANEL + out % PANEL;
-        float16 half_done[18];
-        for (int j = 0; j < 3; j++) {
-            filter_line(half_done + j, 3, vload16(i, taps[j]), vload16(i, taps[3 + j]), vload16(i, taps[6 + j]));
+        float16 half_done[18], taps[9];
+#pragma unroll
+        for (int t = 0; t < 9; t++) {
+            if (out >= OUT) {
+                taps[t] = (float16)(0.0f);
+            } else if (!turned) {
+                taps[t] = vload16(0, w + ((long)t * C + in0 + i) * K + out);
+            } else {
+                __global const float *p = w + ((long)(8 - t) * C + out) * K + in0 + i;
+                taps[t] = (float16)(p[0], p[K], p[2 * K], p[3 * K], p[4 * K], p[5 * K], p[6 * K], p[7 * K], p[8 * K],
+                                    p[9 * K], p[10 * K], p[11 * K], p[12 * K], p[13 * K], p[14 * K], p[15 * K]);
+            }
         }
+#pragma unroll
+        for (int j = 0; j < 3; j++) {
+            filter_line(half_done + j, 3, taps[j], taps[3 + j], taps[6 + j]);
+        }
+#pragma unroll
         for (int e = 0; e < 6; e++) {
             float16 o[6];
             filter_line(o, 1, half_done[3 * e], half_done[3 * e + 1], half_done[3 * e + 2]);
+#pragma unroll
             for (int j = 0; j < 6; j++) {
                 vstore16(o[j], 0, to + (6 * e + j) * plane);
             }

@@ -69,12 +69,13 @@ static void choose_block(const struct cb_device *device, struct plan *plan, cons
     plan->tiles = ceil_div(tiles, ceil_div(tiles, plan->tiles));
 }
 
-/* A copy of the rows takes as long as about half a panel. Without it, rows that are multiples of 2048 bytes apart fight for
- * one or two sets of the first-level cache. */
+/* A copy of the rows takes as long as about half a panel. Without it, rows that are multiples of 4096 bytes apart fight for
+ * one set of the first-level cache, of 2048 for two: 512 to 1024 channels, 3136 rows, 18.1 ms without, 16.5 with a copy. */
 static bool copies_rows(const struct plan *plan, const struct cb_gemm *g)
 {
-    int64_t stride = g->a_transposed ? g->m : g->k;
-    return plan->chunk <= COPY_STEPS && stride % 1024 == 0 && plan->shape.rows > 4 && plan->block * plan->shape.pieces >= 4;
+    int64_t stride = g->a_transposed ? g->m : g->k, pieces = plan->block * plan->shape.pieces;
+    return plan->chunk <= COPY_STEPS && plan->shape.rows > 4 &&
+           (stride % 1024 == 0 ? pieces >= 4 : stride % 512 == 0 && pieces >= 16);
 }
 
 static struct plan make_plan(const struct cb_device *device, const struct cb_gemm *g, bool keeps_panels)
