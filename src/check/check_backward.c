@@ -185,6 +185,33 @@ static void check_gradient_in_place(struct checker *k, struct prepared *before, 
     }
 }
 
+/* Fused with what follows the layer gives the gradients of the dy that is before it. */
+static void check_prologue(struct checker *k, struct prepared *before, const struct backward *b)
+{
+    const struct cb_variant *variant = b->passes[0] != NULL ? b->passes[0]->variant : NULL;
+    const struct wish all = {.dx = k->dx_mask, .dw = k->dw_mask, .dx_in_dy = -1};
+    if (variant == NULL || variant->pass != CB_PASS_BACKWARD || (variant->flags & CB_VARIANT_PROLOGUE) == 0) {
+        return;
+    }
+    const struct array behind = k->dy, y = cb__checker_forward(k, before).y[0];
+    k->dy = cb__array_copy(k->core.arena, &behind);
+    for (int64_t i = 0; i < y.count; i++) {
+        k->dy.at.f[i] *= 1.0f + y.at.f[i] * TRIAL_SLOPE;
+    }
+    const struct results want = cb__checker_backward(k, before, b, &all);
+    const struct backward fused = {.passes = {cb__trial_prepare(&k->core, variant, true)}, .name = b->name};
+    k->dy = behind;
+    const struct results got = cb__checker_backward(k, before, &fused, &all);
+    for (uint32_t i = 0; i < k->core.in.x_count; i++) {
+        if ((k->dx_mask >> i) & 1u) {
+            cb__checker_close(k, CB_CHECK_FUSION, &got.dx[i], &want.dx[i], 1e-5, b->name, "dx", i, "with a fused prologue");
+        }
+    }
+    for (uint32_t i = 0; i < k->core.param_count; i++) {
+        cb__checker_close(k, CB_CHECK_FUSION, &got.dw[i], &want.dw[i], 1e-5, b->name, "dw", i, "with a fused prologue");
+    }
+}
+
 static bool is_finite(struct checker *k, const struct results *r)
 {
     bool all = true;
@@ -230,6 +257,7 @@ void cb__check_backward(struct checker *k, struct prepared *before, const char *
     if (!is_finite(k, &r)) {
         return; /* said; differences of it mean nothing */
     }
+    check_prologue(k, before, &b);
     if (plain == NULL) {
         cb__check_differences(k, before, &r);
     }

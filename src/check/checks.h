@@ -3,8 +3,9 @@
  * For each variant of each pass that this device runs: PyTorch's values (where the case has them), the plain variant's
  * values, the same bits in two runs, in place and out of place, with and without tensors kept for backward, row by row
  * and in a batch; gradients that are not wanted stay untouched and change no other; accumulated ones are added; what
- * the descriptor says is not needed in backward may be NaN by then; a fused epilogue sees the right index and channel;
- * the gradient agrees with central differences; nothing outside a tensor is read or written; no param moves. */
+ * the descriptor says is not needed in backward may be NaN by then; a fused epilogue sees the right index and channel, a
+ * fused prologue the right value; the gradient agrees with central differences; nothing outside a tensor is read or
+ * written; no param moves. */
 #ifndef CAMBIUM_CHECK_CHECKS_H
 #define CAMBIUM_CHECK_CHECKS_H
 

@@ -105,7 +105,7 @@ static enum cb_status host_saved(struct cb_core *core, uint32_t dtype, uint32_t 
     return CB_OK;
 }
 
-/* Enough of an epilogue to see that indices, channels and trailing arguments are right. */
+/* Enough of an epilogue to see that indices, channels and trailing arguments are right, and of a prologue for values too. */
 static const char *const chain_header =
     "#define CB_EPILOGUE 1\n"
     "#define CB_EPILOGUE_PARAMS , __global const float *cbe0_s, __global const float *cbe1_a\n"
@@ -113,7 +113,13 @@ static const char *const chain_header =
     "static inline float cb_epilogue1(float v, long i, long k CB_EPILOGUE_PARAMS)\n"
     "{\n    return v * cbe0_s[k] + cbe1_a[i];\n}\n"
     "static inline float16 cb_epilogue16(float16 v, long i, long k CB_EPILOGUE_PARAMS)\n"
-    "{\n    return v * vload16(0, cbe0_s + k) + vload16(0, cbe1_a + i);\n}\n";
+    "{\n    return v * vload16(0, cbe0_s + k) + vload16(0, cbe1_a + i);\n}\n"
+    "#define CB_PROLOGUE 1\n"
+    "#define CB_PROLOGUE_PARAMS , float cbp0_o\n"
+    "#define CB_PROLOGUE_ARGS , cbp0_o\n"
+    "static inline float cb_prologue1(float dy, float v CB_PROLOGUE_PARAMS)\n{\n    return dy * (1.0f + v * cbp0_o);\n}\n"
+    "static inline float16 cb_prologue16(float16 dy, float16 v CB_PROLOGUE_PARAMS)\n"
+    "{\n    return dy * (1.0f + v * cbp0_o);\n}\n";
 
 /* What is asked for in every run is never given back: the device's memory would fill. */
 static enum cb_status only_in_prepare(struct cb_core *core, const char *what)
@@ -169,7 +175,9 @@ static enum cb_status give_launch(struct cb_core *core, struct cb_kernel *kernel
                                                                            : "a kernel with more than 64 arguments");
     }
     memcpy(all, args, arg_count * sizeof(*args));
-    if (core->now->chained && cb_kernel_arg_count(kernel) > arg_count) {
+    if (core->now->chained && cb_kernel_arg_count(kernel) > arg_count && core->now->variant->pass == CB_PASS_BACKWARD) {
+        all[arg_count++] = (struct cb_arg)CB_A_F32(TRIAL_SLOPE);
+    } else if (core->now->chained && cb_kernel_arg_count(kernel) > arg_count) {
         all[arg_count++] = (struct cb_arg)CB_A_TENSOR(core->chain_scale);
         all[arg_count++] = (struct cb_arg)CB_A_TENSOR(core->chain_add);
     }

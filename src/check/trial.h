@@ -25,7 +25,7 @@ struct guarded {
 /* A variant with its kernels and scratch memory. */
 struct prepared {
     const struct cb_variant *variant; /* NULL: not yet */
-    bool chained;                     /* compiled with the test's epilogue */
+    bool chained;                     /* compiled with the test's epilogue or, of backward, prologue */
     struct cb_kernel *kernels[TRIAL_MAX];
     struct cb_tensor *workspace[TRIAL_MAX], *derived[TRIAL_MAX];
     uint32_t kernel_count, workspace_count, derived_count;
@@ -99,7 +99,9 @@ void cb__trial_poison(struct cb_core *core, const struct cb_tensor *tensor);
 /* An arena for what lives no longer than until the next call; what the last one gave is freed. Until trial_finish. */
 struct cb_arena *cb__trial_scratch(struct cb_core *core);
 
-/* Compiles a variant. `chained`: with the epilogue v -> v * scale[channel] + add[index]. */
+/* Compiles a variant. `chained`: with the epilogue v -> v * scale[channel] + add[index]; of backward: with the prologue
+ * dy, v -> dy * (1 + v * TRIAL_SLOPE). */
+#define TRIAL_SLOPE 0.25f
 struct prepared *cb__trial_prepare(struct cb_core *core, const struct cb_variant *variant, bool chained);
 /* Poisons its scratch memory, derives, runs, waits. */
 void cb__trial_run(struct cb_core *core, struct prepared *prepared);
