@@ -1,7 +1,7 @@
 /* log_softmax.cl: over rows of `classes` neighbours, y = x - max - log(sum(exp(x - max))); dx = dy - exp(y) sum(dy).
  * x, y, dy, dx: [rows, classes]. One work-item a row; 16 neighbours at a time, the lanes are summed in a fixed order.
  * y may be x; dx may be dy. */
-#include "cambium.clh"
+#include "exp.clh"
 #include "softmax.clh"
 
 __kernel void log_softmax_forward(__global float *y, __global const float *x, long rows, long classes)
@@ -17,12 +17,12 @@ __kernel void log_softmax_forward(__global float *y, __global const float *x, lo
     float16 total = (float16)(0.0f);
     long k = 0;
     for (; k + 16 <= classes; k += 16) {
-        total += exp(vload16(0, x + k) - largest);
+        total += cb_exp(vload16(0, x + k) - largest);
     }
     float sum = softmax_sum16(total);
     CB_IN_ORDER
     for (; k < classes; k++) {
-        sum += exp(x[k] - largest);
+        sum += cb_exp(x[k] - largest);
     }
 
     /* not x - (largest + log(sum)): that sum would lose the logarithm's digits beside large scores */
@@ -58,11 +58,11 @@ __kernel void log_softmax_dx(__global float *dx, __global const float *dy, __glo
     }
 
     for (k = 0; k + 16 <= classes; k += 16) {
-        const float16 g = vload16(0, dy + k) - exp(vload16(0, y + k)) * sum;
+        const float16 g = vload16(0, dy + k) - cb_exp(vload16(0, y + k)) * sum;
         vstore16(accumulate ? vload16(0, dx + k) + g : g, 0, dx + k);
     }
     for (; k < classes; k++) {
-        const float g = dy[k] - exp(y[k]) * sum;
+        const float g = dy[k] - cb_exp(y[k]) * sum;
         dx[k] = accumulate ? dx[k] + g : g;
     }
 }

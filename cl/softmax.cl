@@ -1,7 +1,7 @@
 /* softmax.cl: over rows of `classes` neighbours, y = exp(x - max) / sum(exp(x - max)); dx = y (dy - sum(dy y)).
  * x, y, dy, dx: [rows, classes]. One work-item a row; 16 neighbours at a time, the lanes are summed in a fixed order.
  * y may be x; dx may be dy. */
-#include "cambium.clh"
+#include "exp.clh"
 #include "softmax.clh"
 
 __kernel void softmax_forward(__global float *y, __global const float *x, long rows, long classes)
@@ -17,14 +17,14 @@ __kernel void softmax_forward(__global float *y, __global const float *x, long r
     float16 total = (float16)(0.0f);
     long k = 0;
     for (; k + 16 <= classes; k += 16) {
-        const float16 e = exp(vload16(0, x + k) - largest);
+        const float16 e = cb_exp(vload16(0, x + k) - largest);
         vstore16(e, 0, y + k);
         total += e;
     }
     float sum = softmax_sum16(total);
     CB_IN_ORDER
     for (; k < classes; k++) {
-        const float e = exp(x[k] - largest);
+        const float e = cb_exp(x[k] - largest);
         y[k] = e;
         sum += e;
     }

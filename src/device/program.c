@@ -180,11 +180,9 @@ static enum cb_status build(struct cb_device *device, const char *header, const 
     const char *standard = strstr(defines, "-cl-std=") ? "" : "-cl-std=CL1.2 ";
     /* Warnings are for those who edit kernels; some drivers print them on the user's terminal. */
     const char *quiet = getenv("CAMBIUM_CL_PATH") != NULL ? "" : "-w ";
-    char *options = cb_arena_printf(scratch, "%s%s%s%s", standard, quiet, device->fast_fma ? "-DCB_FAST_FMA " : "", defines);
-    if (header[0]) {
-        cb_text_addf(&source, "#line 1 \"<generated for %s>\"\n%s\n", cb_path_base(path), header);
-    }
-    status = cb__source_expand(path, &source, diag);
+    char *options = cb_arena_printf(scratch, "%s%s%s%s%s", standard, quiet, device->fast_fma ? "-DCB_FAST_FMA " : "",
+                                    device->info.is_cpu ? "-DCB_PROCESSOR " : "", defines);
+    status = cb__source_expand(header, path, &source, diag);
     if (status != CB_OK || !options) {
         goto free_source;
     }

@@ -216,12 +216,10 @@ static enum cb_status expand_include(struct cb_arena *arena, const struct open_f
     return expand(arena, &inner, out, diag);
 }
 
-static enum cb_status expand(struct cb_arena *arena, const struct open_file *file, struct cb_text *out,
-                             struct cb_diag *diag)
+/* `text`, which is shown as the file `shown`, with its includes. */
+static enum cb_status expand_text(struct cb_arena *arena, const struct open_file *file, const char *text, size_t length,
+                                  const char *shown, struct cb_text *out, struct cb_diag *diag)
 {
-    const char *text = NULL, *shown = NULL;
-    size_t length = 0;
-    CB_TRY(cb_kernel_read(arena, file->path, NULL, &text, &length, &shown, diag));
     struct cb_source source = {shown, text, length};
     struct cb_place at = {&source, 1, 1};
     add_line_directive(out, 1, shown);
@@ -241,14 +239,27 @@ static enum cb_status expand(struct cb_arena *arena, const struct open_file *fil
     return CB_OK;
 }
 
-enum cb_status cb__source_expand(const char *path, struct cb_text *out, struct cb_diag *diag)
+static enum cb_status expand(struct cb_arena *arena, const struct open_file *file, struct cb_text *out,
+                             struct cb_diag *diag)
+{
+    const char *text = NULL, *shown = NULL;
+    size_t length = 0;
+    CB_TRY(cb_kernel_read(arena, file->path, NULL, &text, &length, &shown, diag));
+    return expand_text(arena, file, text, length, shown, out, diag);
+}
+
+enum cb_status cb__source_expand(const char *header, const char *path, struct cb_text *out, struct cb_diag *diag)
 {
     struct cb_arena *arena = cb_arena_create();
     if (!arena) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory while reading `%s`", path);
     }
     struct open_file file = {path, NULL, 1};
-    enum cb_status status = expand(arena, &file, out, diag);
+    const char *generated = cb_arena_printf(arena, "<generated for %s>", cb_path_base(path));
+    enum cb_status status = header[0] ? expand_text(arena, &file, header, strlen(header), generated, out, diag) : CB_OK;
+    if (status == CB_OK) {
+        status = expand(arena, &file, out, diag);
+    }
     if (status == CB_OK && out->failed) {
         status = cb_fail(diag, CB_MEMORY, NULL, "out of memory while reading `%s`", path);
     }

@@ -109,7 +109,7 @@ static char *verdict_path(struct cb_arena *arena, const struct cb_device *device
     char *path = NULL;
     struct cb_sha256 *sha = NULL;
     if (folder && kernel && cb_make_folders(folder, NULL) == CB_OK &&
-        cb__source_expand(kernel, &source, NULL) == CB_OK && (sha = cb_sha256_create())) {
+        cb__source_expand("", kernel, &source, NULL) == CB_OK && (sha = cb_sha256_create())) {
         for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
             cb_sha256_add(sha, parts[i], strlen(parts[i]) + 1);
         }

@@ -41,11 +41,13 @@ enum cb_status cb_pointwise_text(struct cb_arena *arena, const struct cb_layer *
     const char *text = NULL, *shown = NULL;
     size_t bytes = 0;
     CB_TRY(cb_kernel_read(arena, path, at, &text, &bytes, &shown, diag));
+    cb_text_add(out, CB_POINTWISE_BEFORE);
     for (int w = 0; w < 2; w++) {
         cb_text_addf(out, "#define vec %s\n#define ivec %s\n#line 1 \"%s\"\n", widths[w][0], widths[w][1], shown);
         add_renamed(out, text, layer->name, widths[w][2]);
         cb_text_add(out, "\n#undef vec\n#undef ivec\n");
     }
+    cb_text_add(out, CB_POINTWISE_AFTER);
     return CB_OK;
 }
 

@@ -30,7 +30,7 @@ static void expect_text(const char *path, const char *fmt, ...)
     va_start(args, fmt);
     char *expected = cb_arena_vprintf(arena, fmt, args);
     va_end(args);
-    assert_int_equal(cb__source_expand(path, &text, NULL), CB_OK);
+    assert_int_equal(cb__source_expand("", path, &text, NULL), CB_OK);
     assert_string_equal(text.data, expected);
     cb_text_free(&text);
 }
@@ -66,7 +66,7 @@ static void test_missing_include_has_its_place(void **state)
     const char *path = put("c.cl", "x\n#include \"nowhere.clh\"\n");
     struct cb_text text = {0};
     struct cb_diag *diag = cb_diag_create();
-    assert_int_equal(cb__source_expand(path, &text, diag), CB_NOT_FOUND);
+    assert_int_equal(cb__source_expand("", path, &text, diag), CB_NOT_FOUND);
     char *expected = cb_arena_printf(arena, "%s:2:1: error: `nowhere.clh` is neither beside `%s` nor in cl/include\n", path,
                                      path);
     assert_memory_equal(cb_diag_text(diag, 0), expected, strlen(expected));
@@ -123,7 +123,7 @@ static void test_installed_kernels_expand(void **state)
         for (size_t i = 0; i < count; i++) {
             if (strcmp(cb_path_extension(names[i]), ".cl") == 0) {
                 struct cb_text text = {0};
-                assert_int_equal(cb__source_expand(cb_path_join(arena, path, names[i]), &text, NULL), CB_OK);
+                assert_int_equal(cb__source_expand("", cb_path_join(arena, path, names[i]), &text, NULL), CB_OK);
                 assert_null(strstr(text.data, "#include \""));
                 cb_text_free(&text);
                 files++;
