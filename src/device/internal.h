@@ -137,8 +137,8 @@ enum cb_status cb__gemm_trial(struct cb_device *device, enum cb_gemm_form form, 
 
 /* ---- source.c ---- */
 
-/* The text of `path` with its `#include "..."` lines replaced by the files' texts and `#line` directives, so that a
- * build needs no include folders and the text alone is the cache's key. Appended to `out`. */
+/* `header`, which may be "", and the text of `path`, with their `#include "..."` lines replaced by the files' texts and
+ * `#line` directives, so that a build needs no include folders and the text alone is the cache's key. Appended to `out`. */
 enum cb_status cb__source_expand(const char *header, const char *path, struct cb_text *out, struct cb_diag *diag);
 /* SHA-256 over the kernel files of the installed cl folder: part of the device's key. */
 void cb__kernels_sha256(char hex[65]);

@@ -51,6 +51,19 @@ static void test_includes(void **state)
                 path, inner, path);
 }
 
+static void test_header_stands_in_front(void **state)
+{
+    (void)state;
+    const char *inner = put("inner.clh", "inner\n");
+    const char *path = put("d.cl", "last\n");
+    struct cb_text text = {0};
+    assert_int_equal(cb__source_expand("first\n#include \"inner.clh\"\nthird", path, &text, NULL), CB_OK);
+    assert_string_equal(text.data, cb_arena_printf(arena, "#line 1 \"<generated for d.cl>\"\nfirst\n#line 1 \"%s\"\ninner\n"
+                                                          "#line 3 \"<generated for d.cl>\"\nthird\n#line 1 \"%s\"\nlast\n",
+                                                   inner, path));
+    cb_text_free(&text);
+}
+
 static void test_cycle_ends(void **state)
 {
     (void)state;
@@ -152,6 +165,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain_file),
         cmocka_unit_test(test_includes),
+        cmocka_unit_test(test_header_stands_in_front),
         cmocka_unit_test(test_cycle_ends),
         cmocka_unit_test(test_missing_include_has_its_place),
         cmocka_unit_test(test_search_order),
