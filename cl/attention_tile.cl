@@ -3,6 +3,7 @@
  * of values and gradients stay in registers. Letters and formulas: cl/attention.cl; here E = D = 16 ATTENTION_PIECES.
  * SP and TP are S and T rounded up to 16; what is behind the end is zero there. Whatever the batch, a row goes through
  * the same blocks; one that sees nothing of a block gets zeros from it. */
+#include "exp.clh"
 #include "attention.clh"
 #include "epilogue.clh"
 
@@ -117,9 +118,9 @@ __kernel void attention_forward_tile(__global float *y, __global float *lse, __g
         for (int r = 0; r < ROWS; r++) {
             z[r] = select(scale * z[r], (float16)(-INFINITY), attention_lanes(s) >= visible[r]);
             const float top = fmax(largest[r], attention_max16(z[r])), base = top == -INFINITY ? 0.0f : top;
-            const float shrink = exp(largest[r] - base);
+            const float shrink = cb_exp(largest[r] - base);
             largest[r] = top;
-            z[r] = exp(z[r] - base);
+            z[r] = cb_exp(z[r] - base);
             total[r] = total[r] * shrink + attention_sum16(z[r]);
             for (int c = 0; c < ATTENTION_PIECES; c++) {
                 sum[r * ATTENTION_PIECES + c] *= shrink;
@@ -167,7 +168,7 @@ __kernel void attention_dq_tile(__global float *dq, __global const float *q, __g
         attention_dots(dp, dy, at, turned_v + turned + s, SP);
         for (int r = 0; r < ROWS; r++) {
             const int t = min(t0 + r, last), visible = attention_visible(lengths, n, t, T, S, causal);
-            const float16 ds = scale * exp(scale * z[r] - lse[kept + t]) * (dp[r] - delta[kept + t]);
+            const float16 ds = scale * cb_exp(scale * z[r] - lse[kept + t]) * (dp[r] - delta[kept + t]);
             z[r] = select(ds, (float16)(0.0f), attention_lanes(s) >= visible);
         }
         attention_add(sum, z, k + (long)s * G * WIDTH, (long)G * WIDTH, min(16, seen - s));
@@ -221,7 +222,7 @@ __kernel void attention_dkv_tile(__global float *dk, __global float *dv, __globa
                 if (s >= real) {
                     hidden = (int16)(-1);
                 }
-                z[r] = select(exp(scale * z[r] - row_lse), (float16)(0.0f), hidden);
+                z[r] = select(cb_exp(scale * z[r] - row_lse), (float16)(0.0f), hidden);
                 dp[r] = select(scale * z[r] * (dp[r] - row_delta), (float16)(0.0f), hidden);
             }
             attention_add(sum_v, z, dy + rows, (long)H * WIDTH, count);

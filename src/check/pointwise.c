@@ -5,7 +5,6 @@
 #include "base/file.h"
 #include "base/options.h"
 #include "check/trial.h"
-#include "graph/pointwise.h"
 
 /* "#define vec float4" and so on, the layer's own file, and its functions under names that trial_pointwise.cl knows. */
 char *cb__trial_pointwise_header(struct cb_core *core, const char *path)
@@ -25,7 +24,7 @@ char *cb__trial_pointwise_header(struct cb_core *core, const char *path)
                            "#define OPTIONS %s\n#define TRIAL_F(v) %s_f((v)%s)\n#define TRIAL_DF(v) %s_df((v)%s)\n"
                            "#if WIDTH == 16\n#define vec float16\n#define ivec int16\n#elif WIDTH == 4\n"
                            "#define vec float4\n#define ivec int4\n#else\n#define vec float\n#define ivec int\n#endif\n"
-                           CB_POINTWISE_BEFORE "#line 1 \"%s\"\n%s\n" CB_POINTWISE_AFTER,
+                           "#include \"exp.clh\"\n#define exp cb_exp\n#line 1 \"%s\"\n%s\n#undef exp\n",
                            parameters, layer->name, arguments, layer->name, arguments, shown, text);
 }
 

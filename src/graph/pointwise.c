@@ -13,7 +13,7 @@ static bool is_word(char c)
 }
 
 /* Appends the layer's text with every identifier NAME_... renamed to NAME_..._WIDTH, so that it can stand once for each
- * width in a program. */
+ * width in a program, and exp to cb_exp: a macro would reach what follows, and be undone with the driver's own. */
 static void add_renamed(struct cb_text *out, const char *text, const char *name, const char *suffix)
 {
     size_t length = strlen(name);
@@ -25,6 +25,9 @@ static void add_renamed(struct cb_text *out, const char *text, const char *name,
         size_t word = 1;
         while (is_word(p[word])) {
             word++;
+        }
+        if (word == 3 && strncmp(p, "exp", 3) == 0) {
+            cb_text_add(out, "cb_");
         }
         cb_text_add_bytes(out, p, word);
         if (word > length && strncmp(p, name, length) == 0 && p[length] == '_') {
@@ -41,13 +44,12 @@ enum cb_status cb_pointwise_text(struct cb_arena *arena, const struct cb_layer *
     const char *text = NULL, *shown = NULL;
     size_t bytes = 0;
     CB_TRY(cb_kernel_read(arena, path, at, &text, &bytes, &shown, diag));
-    cb_text_add(out, CB_POINTWISE_BEFORE);
+    cb_text_add(out, "#include \"exp.clh\"\n");
     for (int w = 0; w < 2; w++) {
         cb_text_addf(out, "#define vec %s\n#define ivec %s\n#line 1 \"%s\"\n", widths[w][0], widths[w][1], shown);
         add_renamed(out, text, layer->name, widths[w][2]);
         cb_text_add(out, "\n#undef vec\n#undef ivec\n");
     }
-    cb_text_add(out, CB_POINTWISE_AFTER);
     return CB_OK;
 }
 

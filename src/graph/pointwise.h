@@ -6,11 +6,8 @@
 #include "device/device.h"
 #include "graph/registry.h"
 
-/* Around a layer's text: its exp is the fast one (cl/include/exp.clh), the same at every width. */
-#define CB_POINTWISE_BEFORE "#include \"exp.clh\"\n#define exp cb_exp\n"
-#define CB_POINTWISE_AFTER "#undef exp\n"
-
-/* Appends the file at `path` twice, for float and float16, every identifier NAME_... renamed to NAME_...__1 and __16. */
+/* Appends the file at `path` twice, for float and float16, every identifier NAME_... renamed to NAME_...__1 and __16,
+ * and exp to cb_exp, the fast one (cl/include/exp.clh), the same at every width. */
 enum cb_status cb_pointwise_text(struct cb_arena *arena, const struct cb_layer *layer, const char *path,
                                  const struct cb_place *at, struct cb_text *out, struct cb_diag *diag);
 /* Does that text compile, and has it the two functions with the options' arguments? If not, a note says what the file must
