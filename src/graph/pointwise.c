@@ -16,6 +16,7 @@ static bool is_word(char c)
  * width in a program, and exp to cb_exp: a macro would reach what follows, and be undone with the driver's own. */
 static void add_renamed(struct cb_text *out, const char *text, const char *name, const char *suffix)
 {
+    static const char fast[] = "cb_exp";
     size_t length = strlen(name);
     for (const char *p = text; *p != '\0';) {
         if (!is_word(*p)) {
@@ -26,8 +27,8 @@ static void add_renamed(struct cb_text *out, const char *text, const char *name,
         while (is_word(p[word])) {
             word++;
         }
-        if (word == 3 && strncmp(p, "exp", 3) == 0) {
-            cb_text_add(out, "cb_");
+        if (word == 3 && strncmp(p, fast + 3, word) == 0) {
+            cb_text_add_bytes(out, fast, 3);
         }
         cb_text_add_bytes(out, p, word);
         if (word > length && strncmp(p, name, length) == 0 && p[length] == '_') {
