@@ -51,6 +51,23 @@ static enum cb_status check_network(struct cb_cli *cli, const char *path)
     return status;
 }
 
+/* Every model of a family. */
+static enum cb_status check_models(struct cb_cli *cli, const char *path, const struct cb_value *models)
+{
+    enum cb_status first = CB_OK;
+    for (size_t i = 0; i < models->as.map.count; i++) {
+        const struct cb_entry *entry = &models->as.map.entries[i];
+        char *model = cb_arena_printf(cli->arena, "%s:%s", path, entry->key);
+        const enum cb_status status =
+            model != NULL ? check_network(cli, model) : cb_fail(cli->diag, CB_MEMORY, &entry->at, "out of memory");
+        if (status != CB_OK) {
+            cb_note(cli->diag, &entry->at, "in the model `%s`", entry->key);
+        }
+        first = first == CB_OK ? status : first;
+    }
+    return first;
+}
+
 static void print_diagnostics(struct cb_cli *cli, enum cb_status status)
 {
     struct cb_arena *arena = cli->arena;
@@ -79,7 +96,9 @@ static int run(struct cb_cli *cli)
     enum cb_status status = cb_yaml_read_file(cli->arena, path, &root, cli->diag);
     if (status == CB_OK) {
         bool network = cb_map_get(root, "layers") != NULL && cb_map_get(root, "model") == NULL;
-        status = network ? check_network(cli, path) : check_task(cli, path);
+        const struct cb_value *models = cb_map_get(root, "models");
+        const bool is_family = network && models != NULL && models->kind == CB_KIND_MAP && models->as.map.count > 0;
+        status = is_family ? check_models(cli, path, models) : network ? check_network(cli, path) : check_task(cli, path);
     }
     if (cli->json) {
         print_diagnostics(cli, status);

@@ -3,18 +3,21 @@
 
 #include "base/file.h"
 #include "cli/open_model.h"
+#include "graph/family.h"
 #include "train/run.h"
 
-/* A run, by name or path; a backbone of the same name in configs/ comes first. */
+/* A run, by name or path; a backbone of the same name in configs/backbones comes first. */
 bool cb_cli_is_run(struct cb_arena *arena, const char *what)
 {
     if (cb_starts_with(what, "run:") || strcmp(what, "last") == 0 || cb_ends_with(what, ".safetensors")) {
         return true;
     }
-    char *builtin = cb_arena_printf(arena, "configs/backbones/%s.yaml", what);
+    char *built_in = cb_resource_path(arena, "configs/backbones"), *path;
+    struct cb_value *file;
+    const char *member;
     char *run = cb_arena_printf(arena, "runs/%s/model.safetensors", what);
     char *folder = cb_arena_printf(arena, "%s/model.safetensors", what);
-    if (builtin != NULL && strchr(what, '/') == NULL && cb_resource_path(arena, builtin) != NULL) {
+    if (built_in != NULL && cb_family_find(arena, built_in, what, &path, &file, &member, NULL) == CB_OK) {
         return false;
     }
     return (run != NULL && cb_path_exists(run)) || (folder != NULL && cb_path_exists(folder));

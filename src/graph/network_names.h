@@ -11,7 +11,8 @@ struct scope {
     const struct scope *outer;
     const char *prefix;            /* "layer1.0." */
     const struct cb_value *blocks; /* the file's map, or NULL */
-    const struct cb_value *arguments; /* of the block: parameter -> value, or NULL */
+    const struct cb_value *parameters; /* the file's: name -> value, or NULL; hidden by */
+    const struct cb_value *arguments;  /* the block's, or NULL */
     uint32_t input;                /* wire that feeds the block or the list */
     int depth;
     bool in_head;

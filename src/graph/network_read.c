@@ -1,115 +1,23 @@
 /* network_read.c: network descriptions in YAML: `input:`, `blocks:`, `layers:` with `repeat:`, and heads.
  *
  * A list of layers is read from top to bottom. Each item is a word or a map with one word of a layer (or of a block) and
- * keys beside it: name, inputs, frozen, lr_scale, share, repeat, start, first. A block's layers are added with its name in
+ * keys beside it: name, inputs, frozen, lr_scale, share, repeat, start, first, if, for. A block's layers are added with its name in
  * front ("layer1.0.conv1"); within it `input` is what feeds the block and names are looked up from the inside out. The
  * block's own name stands for the output of its last layer. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/options.h"
+#include "base/expression.h"
 #include "graph/arguments.h"
+#include "graph/family.h"
 #include "graph/library.h"
+#include "graph/network_item.h"
 #include "graph/network_names.h"
 #include "graph/schema.h"
 
 #define MAX_BLOCK_DEPTH 16
 #define MAX_LAYERS 20000u
-
-static bool is_sibling(const char *key)
-{
-    for (size_t i = 0; cb_item_keys[i].name != NULL; i++) {
-        if (strcmp(key, cb_item_keys[i].name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* ---- items -------------------------------------------------------------------------------------------------------- */
-
-struct item {
-    const char *word;
-    const struct cb_value *options;
-    const struct cb_value *at_value;
-    struct cb_place at;
-    const struct cb_value *name, *inputs, *first, *share;
-    bool frozen;
-    double lr_scale;
-    int64_t repeat, start;
-    bool has_repeat;
-    bool is_from_library; /* a block that knows nothing of the file's own */
-};
-
-static enum cb_status read_number(const struct cb_value *item, const char *key, int64_t least, int64_t most, int64_t *out,
-                                  struct cb_diag *diag)
-{
-    const struct cb_value *value = cb_map_get(item, key);
-    if (value == NULL) {
-        return CB_OK;
-    }
-    if (value->kind != CB_KIND_INT || value->as.integer < least || value->as.integer > most) {
-        return cb_fail(diag, CB_INVALID, &value->at, "`%s` must be an integer from %" PRId64 " to %" PRId64, key, least,
-                       most);
-    }
-    *out = value->as.integer;
-    return CB_OK;
-}
-
-static enum cb_status read_item(const struct cb_value *value, struct item *out, struct cb_diag *diag)
-{
-    *out = (struct item){.at = value->at, .at_value = value, .lr_scale = 1.0, .repeat = 1};
-    if (value->kind == CB_KIND_TEXT) {
-        out->word = value->text;
-        return CB_OK;
-    }
-    if (value->kind != CB_KIND_MAP) {
-        return cb_fail(diag, CB_INVALID, &value->at,
-                       "a layer is a word (`- WORD`) or a map with one (`- WORD: {OPTION: VALUE}`), not %s",
-                       cb_kind_name(value->kind));
-    }
-    for (size_t i = 0; i < value->as.map.count; i++) {
-        const struct cb_entry *entry = &value->as.map.entries[i];
-        if (is_sibling(entry->key)) {
-            continue;
-        }
-        if (out->word != NULL) {
-            const char *nearest = cb_nearest(entry->key, cb_next_key, cb_item_keys);
-            return cb_fail(diag, CB_INVALID, &entry->at, "an item holds one layer, here are `%s` and `%s`%s%s%s",
-                           out->word, entry->key, nearest != NULL ? "; did you mean `" : "",
-                           nearest != NULL ? nearest : "", nearest != NULL ? "`?" : "");
-        }
-        out->word = entry->key;
-        out->at = entry->at;
-        out->options = entry->value;
-    }
-    if (out->word == NULL) {
-        return cb_fail(diag, CB_INVALID, &value->at, "this item names no layer");
-    }
-    out->share = cb_map_get(value, "share");
-    out->name = cb_map_get(value, "name");
-    if (out->name != NULL && (out->name->text == NULL || out->name->text[0] == '\0' || strlen(out->name->text) > 200)) {
-        return cb_fail(diag, CB_INVALID, &out->name->at, "`name` must be a text of 1 to 200 letters");
-    }
-    out->inputs = cb_map_get(value, "inputs");
-    out->first = cb_map_get(value, "first");
-    out->has_repeat = cb_map_get(value, "repeat") != NULL;
-    CB_TRY(read_number(value, "repeat", 0, 1000, &out->repeat, diag));
-    CB_TRY(read_number(value, "start", 0, 1000000, &out->start, diag));
-    const struct cb_value *frozen = cb_map_get(value, "frozen");
-    if (frozen != NULL) {
-        if (frozen->kind != CB_KIND_BOOL) {
-            return cb_fail(diag, CB_INVALID, &frozen->at, "`frozen` beside a layer must be true or false");
-        }
-        out->frozen = frozen->as.boolean;
-    }
-    const struct cb_value *scale = cb_map_get(value, "lr_scale");
-    if (scale != NULL && (!cb_value_number(scale, &out->lr_scale) || !(out->lr_scale >= 0) || out->lr_scale > 1e6)) {
-        return cb_fail(diag, CB_INVALID, &scale->at, "`lr_scale` must be a number from 0 to 1e6");
-    }
-    return CB_OK;
-}
 
 static enum cb_status read_list(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
                                 uint32_t *out_wire, struct cb_diag *diag);
@@ -135,6 +43,7 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
     struct scope inner = *scope;
     inner.outer = scope;
     inner.blocks = item->is_from_library ? NULL : scope->blocks;
+    inner.parameters = item->is_from_library ? NULL : scope->parameters;
     inner.prefix = cb_arena_printf(net->arena, "%s%s.", scope->prefix, name);
     inner.arguments = arguments;
     inner.input = input;
@@ -144,7 +53,8 @@ static enum cb_status read_block(struct cb_network *net, const struct scope *sco
     if (inner.prefix == NULL) {
         return cb_fail(diag, CB_MEMORY, &item->at, "out of memory");
     }
-    const enum cb_status status = read_list(net, &inner, layers, out_wire, diag);
+    enum cb_status status = cb__arguments_settle(net, &inner, item->options, first, diag);
+    status = status == CB_OK ? read_list(net, &inner, layers, out_wire, diag) : status;
     if (status != CB_OK && item->is_from_library) {
         cb_note(diag, &item->at, "in the block `%s`, used here", item->word);
     }
@@ -190,67 +100,203 @@ static enum cb_status find_block(struct cb_network *net, const struct scope *sco
     return CB_OK;
 }
 
+/* An item of a list, and what its names stand for. */
+struct place {
+    struct cb_network *net;
+    const struct scope *scope;
+    const struct cb_value *list;
+    size_t index;                  /* of the item */
+    struct cb_value *item;         /* as written */
+    struct cb__item_names names;
+};
+
+/* The item's value of `key` with everything in it substituted; NULL where it has none. */
+static enum cb_status settle_key(struct place *p, const char *key, struct cb_value **out, struct cb_diag *diag)
+{
+    const struct cb_names names = cb__item_names(&p->names);
+    const struct cb_value *written = cb_map_get(p->item, key);
+    *out = written != NULL ? cb_value_clone(p->net->arena, written) : NULL;
+    if (written != NULL && *out == NULL) {
+        return cb_fail(diag, CB_MEMORY, &written->at, "out of memory");
+    }
+    return cb_value_substitute(p->net->arena, &names, *out, diag);
+}
+
+/* The item with everything substituted, without what says how often it stands there. */
+static enum cb_status settle_item(struct place *p, struct item *out, struct cb_diag *diag)
+{
+    const struct cb_names names = cb__item_names(&p->names);
+    struct cb_value *value = cb_value_clone(p->net->arena, p->item);
+    if (value == NULL) {
+        return cb_fail(diag, CB_MEMORY, &p->item->at, "out of memory");
+    }
+    for (size_t i = 0, kept = 0; value->kind == CB_KIND_MAP && i < p->item->as.map.count; i++) {
+        const char *key = value->as.map.entries[i].key;
+        if (strcmp(key, "if") == 0 || strcmp(key, "for") == 0 || strcmp(key, "repeat") == 0) {
+            value->as.map.count--;
+        } else {
+            value->as.map.entries[kept++] = value->as.map.entries[i];
+        }
+    }
+    CB_TRY(cb_value_substitute(p->net->arena, &names, value, diag));
+    CB_TRY(cb__item_read(value, out, diag));
+    out->has_repeat = cb_map_get(p->item, "repeat") != NULL;
+    return CB_OK;
+}
+
+static enum cb_status add_block(struct place *p, struct item *item, const struct cb_value *block, const uint32_t *inputs,
+                                uint32_t input_count, uint32_t *wire, struct cb_diag *diag)
+{
+    const char *name = item->name != NULL ? item->name->text : free_block_name(p->net, p->scope->prefix, item->word);
+    if (item->share != NULL) {
+        return cb_fail(diag, CB_INVALID, &item->share->at, "`share` is for layers; `%s` is a block", item->word);
+    }
+    if (input_count != 1) {
+        return cb_fail(diag, CB_INVALID, &item->at, "a block takes one input, not %u", input_count);
+    }
+    if (item->has_repeat && name != NULL) {
+        name = cb_arena_printf(p->net->arena, "%s.%" PRId64, name, item->start + p->names.index);
+    }
+    if (name == NULL) {
+        return cb_fail(diag, CB_MEMORY, &item->at, "out of memory");
+    }
+    const struct cb_value *first = p->names.index == 0 ? item->first : NULL;
+    return read_block(p->net, p->scope, block, item, first, name, inputs[0], wire, diag);
+}
+
+static enum cb_status add_layer(struct place *p, const struct item *item, const uint32_t *inputs, uint32_t input_count,
+                                uint32_t *wire, struct cb_diag *diag)
+{
+    struct cb_network *net = p->net;
+    const struct scope *scope = p->scope;
+    if (item->first != NULL) {
+        return cb_fail(diag, CB_INVALID, &item->first->at, "`first` is for repeated blocks; `%s` is a layer", item->word);
+    }
+    const char *full = item->name == NULL ? NULL
+                       : item->has_repeat ? cb_arena_printf(net->arena, "%s%s.%" PRId64, scope->prefix, item->name->text,
+                                                            item->start + p->names.index)
+                                          : cb_arena_printf(net->arena, "%s%s", scope->prefix, item->name->text);
+    if (full == NULL && scope->prefix[0] != '\0') {
+        full = cb_arena_printf(net->arena, "%s%s", scope->prefix, item->word);
+        for (int k = 2; full != NULL && cb_network_find_wire(net, full) != CB_NONE; k++) {
+            full = cb_arena_printf(net->arena, "%s%s_%d", scope->prefix, item->word, k);
+        }
+    }
+    const struct cb_layer_type *type;
+    CB_TRY(cb_registry_find(net->registry, item->word, &item->at, &type, diag));
+    if ((type->layer.flags & CB_LAYER_LOSS) != 0) {
+        return cb_fail(diag, CB_INVALID, &item->at, "`%s` is a loss, not a layer: a task names it with `train: {loss: %s}`",
+                       item->word, item->word);
+    }
+    uint32_t node;
+    CB_TRY(cb_network_add_layer(net, item->word, full, item->options, inputs, input_count, scope->in_head, &item->at, &node,
+                                diag));
+    CB_TRY(cb__name_share(net, scope, item->share, diag));
+    net->nodes[node].frozen_in_yaml = item->frozen || scope->frozen;
+    net->nodes[node].lr_scale = item->lr_scale * scope->lr_scale;
+    *wire = net->nodes[node].y[0];
+    return CB_OK;
+}
+
+/* One repetition: number `names.index`, fed by `*wire` unless it is the first and says otherwise. */
+static enum cb_status add_once(struct place *p, uint32_t *wire, struct cb_diag *diag)
+{
+    uint32_t inputs[CB__MAX_INPUTS] = {*wire}, input_count = 1;
+    struct item item;
+    const struct cb_value *block;
+    if (p->net->node_count >= MAX_LAYERS) {
+        return cb_fail(diag, CB_INVALID, &p->item->at, "the network has more than %u layers", MAX_LAYERS);
+    }
+    if (p->names.index == 0) {
+        struct cb_value *named;
+        CB_TRY(settle_key(p, "inputs", &named, diag));
+        CB_TRY(cb__name_inputs(p->net, p->scope, p->list, p->index, named, *wire, inputs, &input_count, diag));
+    }
+    p->names.feed = inputs[0];
+    CB_TRY(settle_item(p, &item, diag));
+    CB_TRY(find_block(p->net, p->scope, &item, &block, diag));
+    return block != NULL ? add_block(p, &item, block, inputs, input_count, wire, diag)
+                         : add_layer(p, &item, inputs, input_count, wire, diag);
+}
+
+/* The item `if` and as often as it says, with the names of its `for` settled. */
+static enum cb_status add_repeated(struct place *p, uint32_t *wire, struct cb_diag *diag)
+{
+    struct cb_value *condition, *repeat;
+    int64_t count;
+    p->names.feed = *wire;
+    p->names.index = 0;
+    CB_TRY(settle_key(p, "if", &condition, diag));
+    if (condition != NULL && condition->kind == CB_KIND_TEXT) { /* `if: stride == 1`, without $(...) */
+        const struct cb_names names = cb__item_names(&p->names);
+        CB_TRY(cb_expression_read(p->net->arena, condition->text, &condition->at, &names, &condition, diag));
+    }
+    if (condition != NULL && condition->kind != CB_KIND_BOOL) {
+        return cb_fail(diag, CB_INVALID, &cb_map_get(p->item, "if")->at, "`if` must be true or false, not %s",
+                       cb_kind_name(condition->kind));
+    }
+    if (condition != NULL && !condition->as.boolean) {
+        return CB_OK;
+    }
+    CB_TRY(settle_key(p, "repeat", &repeat, diag));
+    CB_TRY(cb__item_repeat(repeat, &count, diag));
+    for (int64_t n = 0; n < count; n++) {
+        p->names.index = n;
+        p->names.feed = *wire;
+        CB_TRY(add_once(p, wire, diag));
+    }
+    return CB_OK;
+}
+
+/* How many elements the lists of `for` have, which is one number. */
+static enum cb_status count_elements(const struct cb_value *each, size_t *out, struct cb_diag *diag)
+{
+    const struct cb_entry *first = NULL;
+    if (each->kind != CB_KIND_MAP || each->as.map.count == 0) {
+        return cb_fail(diag, CB_INVALID, &each->at, "`for` must be a map of names to lists: {filters: [64, 128]}");
+    }
+    for (size_t i = 0; i < each->as.map.count; i++) {
+        const struct cb_entry *entry = &each->as.map.entries[i];
+        if (entry->value->kind != CB_KIND_LIST) {
+            continue;
+        }
+        if (first != NULL && first->value->as.list.count != entry->value->as.list.count) {
+            return cb_fail(diag, CB_INVALID, &entry->at, "`%s` has %zu elements, `%s` has %zu: the lists of `for` must be of "
+                                                         "one length",
+                           entry->key, entry->value->as.list.count, first->key, first->value->as.list.count);
+        }
+        first = entry;
+    }
+    if (first == NULL) {
+        return cb_fail(diag, CB_INVALID, &each->at, "`for` names no list");
+    }
+    *out = first->value->as.list.count;
+    return CB_OK;
+}
+
 static enum cb_status add_item(struct cb_network *net, const struct scope *scope, const struct cb_value *list,
                                size_t index, uint32_t *wire, struct cb_diag *diag)
 {
-    struct cb_value *value = cb_value_clone(net->arena, list->as.list.items[index]);
-    if (value == NULL) {
-        return cb_fail(diag, CB_MEMORY, &list->at, "out of memory");
+    struct place p = {.net = net, .scope = scope, .list = list, .index = index, .item = list->as.list.items[index],
+                      .names = {.net = net, .scope = scope, .feed = *wire}};
+    struct cb_value *each;
+    size_t count = 0;
+    CB_TRY(settle_key(&p, "for", &each, diag));
+    if (each == NULL) {
+        return add_repeated(&p, wire, diag);
     }
-    CB_TRY(cb__arguments_substitute(net->arena, scope->arguments, value, diag));
-    struct item item;
-    CB_TRY(read_item(value, &item, diag));
-    const struct cb_value *block;
-    CB_TRY(find_block(net, scope, &item, &block, diag));
-    if (item.first != NULL && block == NULL) {
-        return cb_fail(diag, CB_INVALID, &item.first->at, "`first` is for repeated blocks; `%s` is a layer", item.word);
-    }
-    if (item.share != NULL && block != NULL) {
-        return cb_fail(diag, CB_INVALID, &item.share->at, "`share` is for layers; `%s` is a block", item.word);
-    }
-    for (int64_t n = 0; n < item.repeat; n++) {
-        if (net->node_count >= MAX_LAYERS) {
-            return cb_fail(diag, CB_INVALID, &item.at, "the network has more than %u layers", MAX_LAYERS);
-        }
-        uint32_t inputs[CB__MAX_INPUTS], input_count = 1;
-        inputs[0] = *wire;
-        if (n == 0) {
-            CB_TRY(cb__name_inputs(net, scope, list, index, item.inputs, *wire, inputs, &input_count, diag));
-        }
-        const char *name = item.name != NULL ? item.name->text : NULL;
-        if (name == NULL && block != NULL) {
-            name = free_block_name(net, scope->prefix, item.word);
-        }
-        if (item.has_repeat && name != NULL) {
-            name = cb_arena_printf(net->arena, "%s.%" PRId64, name, item.start + n);
-        }
-        if (block != NULL) {
-            if (input_count != 1) {
-                return cb_fail(diag, CB_INVALID, &item.at, "a block takes one input, not %u", input_count);
-            }
-            CB_TRY(read_block(net, scope, block, &item, n == 0 ? item.first : NULL, name, inputs[0], wire, diag));
-            continue;
-        }
-        const char *full = name != NULL ? cb_arena_printf(net->arena, "%s%s", scope->prefix, name) : NULL;
-        if (full == NULL && scope->prefix[0] != '\0') {
-            full = cb_arena_printf(net->arena, "%s%s", scope->prefix, item.word);
-            for (int k = 2; full != NULL && cb_network_find_wire(net, full) != CB_NONE; k++) {
-                full = cb_arena_printf(net->arena, "%s%s_%d", scope->prefix, item.word, k);
+    CB_TRY(count_elements(each, &count, diag));
+    for (size_t k = 0; k < count; k++) {
+        struct cb_value *chosen = cb_value_map(net->arena, &each->at);
+        for (size_t i = 0; i < each->as.map.count; i++) {
+            const struct cb_entry *entry = &each->as.map.entries[i];
+            struct cb_value *value = entry->value->kind == CB_KIND_LIST ? entry->value->as.list.items[k] : entry->value;
+            if (!cb_map_set(net->arena, chosen, entry->key, value)) {
+                return cb_fail(diag, CB_MEMORY, &each->at, "out of memory");
             }
         }
-        const struct cb_layer_type *type;
-        CB_TRY(cb_registry_find(net->registry, item.word, &item.at, &type, diag));
-        if ((type->layer.flags & CB_LAYER_LOSS) != 0) {
-            return cb_fail(diag, CB_INVALID, &item.at, "`%s` is a loss, not a layer: a task names it with `train: {loss: %s}`",
-                           item.word, item.word);
-        }
-        uint32_t node;
-        CB_TRY(cb_network_add_layer(net, item.word, full, item.options, inputs, input_count, scope->in_head, &item.at,
-                                    &node, diag));
-        CB_TRY(cb__name_share(net, scope, item.share, diag));
-        net->nodes[node].frozen_in_yaml = item.frozen || scope->frozen;
-        net->nodes[node].lr_scale = item.lr_scale * scope->lr_scale;
-        *wire = net->nodes[node].y[0];
+        p.names.loop = chosen;
+        CB_TRY(add_repeated(&p, wire, diag));
     }
     return CB_OK;
 }
@@ -309,6 +355,9 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
         !cb_expect_known(file, cb_network_keys, "in a network file", diag)) {
         return CB_INVALID;
     }
+    struct cb_value *settled;
+    CB_TRY(cb_family_settle(net->arena, file, NULL, &settled, diag));
+    file = settled;
     const struct cb_value *name = cb_map_get(file, "name");
     if (name != NULL && name->text != NULL) {
         net->name = cb_arena_strdup(net->arena, name->text);
@@ -338,7 +387,8 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
             CB_TRY(read_input(net, inputs->as.map.entries[i].key, inputs->as.map.entries[i].value, size, diag));
         }
     }
-    struct scope scope = {.prefix = "", .blocks = blocks, .input = net->inputs[0], .lr_scale = 1.0};
+    struct scope scope = {.prefix = "", .blocks = blocks, .parameters = cb_map_get(file, "parameters"),
+                          .input = net->inputs[0], .lr_scale = 1.0};
     uint32_t wire;
     CB_TRY(read_list(net, &scope, layers, &wire, diag));
     net->backbone_output = wire;

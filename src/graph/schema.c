@@ -18,6 +18,8 @@ const struct cb_key cb_item_keys[] = {
     {"lr_scale", "factor of the rate for its params", "{type: number, minimum: 0, maximum: 1000000}"},
     {"repeat", "so many times, one after the other", "{type: integer, minimum: 0, maximum: 1000}"},
     {"start", "the number of the first repetition", "{type: integer, minimum: 0, maximum: 1000000}"},
+    {"if", "left out where this is false: `stride == 1`, `$(filters == C)`", "{type: [boolean, string]}"},
+    {"for", "once for each element of these lists: {filters: [64, 128], depth: $depths}", "{type: object, minProperties: 1}"},
     {"first", "parameters that only the first repetition of a block has", "{type: [object, 'null']}"},
     {"share", "params that are those of another layer: {w: embedding.w}",
      "{type: object, additionalProperties: {type: string}}"},
@@ -34,7 +36,11 @@ const struct cb_key cb_block_keys[] = {
 
 const struct cb_key cb_network_keys[] = {
     {"name", "of the network", "{type: [string, number]}"},
-    {"input", "what the network expects of its input", "{$ref: '#/definitions/contract'}"},
+    {"parameters", "names with defaults (null: each model says it); `$name` stands for the value in the whole file",
+     "{type: [object, 'null']}"},
+    {"models", "the members of a family: names with their parameters, weights, input",
+     "{type: object, minProperties: 1, additionalProperties: {type: [object, 'null']}}"},
+    {"input", "what the network expects of its input", "{type: object}"},
     {"inputs", "several inputs: names with their contracts",
      "{type: object, minProperties: 1, additionalProperties: {$ref: '#/definitions/contract'}}"},
     {"blocks", "lists of layers that are used by name", "{type: object, additionalProperties: {$ref: '#/definitions/block'}}"},
@@ -278,9 +284,12 @@ static bool add_files(struct lists *l)
            cb_map_set(arena, d, "network",
                       cb_schema_of_keys(arena, cb_network_keys,
                                         "{required: [layers], oneOf: [{required: [input]}, {required: [inputs]}], "
+                                        "if: {required: [parameters]}, " /* `$name` may stand anywhere */
+                                        "then: {properties: {layers: {$ref: '#/definitions/block_layers'}}}, "
+                                        "else: {properties: {input: {$ref: '#/definitions/contract'}}, "
                                         "if: {required: [blocks]}, "
                                         "then: {properties: {layers: {$ref: '#/definitions/network_layers_with_blocks'}}}, "
-                                        "else: {properties: {layers: {$ref: '#/definitions/network_layers'}}}}"));
+                                        "else: {properties: {layers: {$ref: '#/definitions/network_layers'}}}}}"));
 }
 
 enum cb_status cb_graph_schema(struct cb_arena *arena, struct cb_registry *registry, struct cb_value *definitions,

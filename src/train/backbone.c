@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "graph/family.h"
 #include "train/engine.h"
 #include "train/random.h"
 #include "weights/fetch.h"
@@ -32,23 +33,13 @@ static enum cb_status read_run(struct cb_backbone *b, const char *path, const st
     return status;
 }
 
-/* A name without separators: configs/backbones/NAME.yaml. */
-static char *builtin_path(struct cb_arena *arena, const char *name)
-{
-    char *relative = cb_arena_printf(arena, "configs/backbones/%s.yaml", name);
-    return relative != NULL && strchr(name, '/') == NULL ? cb_resource_path(arena, relative) : NULL;
-}
-
 static enum cb_status not_found(struct cb_arena *arena, const char *what, const struct cb_place *at, struct cb_diag *diag)
 {
     char *folder = cb_resource_path(arena, "configs/backbones"), **names = NULL;
+    const char **built_in, *nearest = NULL;
     size_t count = 0;
-    const char *nearest = NULL;
-    if (folder != NULL && cb_folder_list(arena, folder, &names, &count, NULL, NULL) == CB_OK) {
-        for (size_t i = 0; i < count; i++) {
-            names[i] = cb_path_stem(arena, names[i]);
-        }
-        nearest = cb_nearest_of(what, (const char *const *)names, count);
+    if (folder != NULL && cb_family_names(arena, folder, &built_in, &count, diag) == CB_OK) {
+        nearest = cb_nearest_of(what, built_in, count);
     }
     if (nearest == NULL && cb_path_is_folder("runs") && cb_folder_list(arena, "runs", &names, &count, NULL, NULL) == CB_OK) {
         nearest = cb_nearest_of(what, (const char *const *)names, count);
@@ -63,12 +54,27 @@ static enum cb_status not_found(struct cb_arena *arena, const char *what, const 
 static enum cb_status locate(struct cb_backbone *b, const char *what, const char *folder, const struct cb_place *at,
                              struct cb_diag *diag)
 {
-    char *path = NULL;
+    char *path = NULL, *built_in = cb_resource_path(b->arena, "configs/backbones");
+    struct cb_value *file;
+    const char *member;
+    if (built_in != NULL && !cb_starts_with(what, "run:")) {
+        const enum cb_status status = cb_family_find(b->arena, built_in, what, &path, &file, &member, diag);
+        if (status != CB_NOT_FOUND) {
+            b->path = path;
+            b->name = member;
+            b->file = file;
+            return status;
+        }
+    }
     if (cb_starts_with(what, "run:")) {
         path = cb_arena_printf(b->arena, "runs/%s", what + 4);
     } else {
-        path = builtin_path(b->arena, what);
-        path = path != NULL ? path : cb_path_join(b->arena, folder, what);
+        const char *colon = strrchr(what, ':'); /* FILE.yaml:MODEL */
+        if (colon != NULL && colon - what > 5 && memcmp(colon - 5, ".yaml", 5) == 0) {
+            b->name = cb_arena_strdup(b->arena, colon + 1);
+            what = cb_arena_printf(b->arena, "%.*s", (int)(colon - what), what);
+        }
+        path = what != NULL ? cb_path_join(b->arena, folder, what) : NULL;
         path = path != NULL && cb_path_exists(path) ? path : cb_arena_strdup(b->arena, what);
     }
     if (path == NULL || !cb_path_exists(path)) {
@@ -86,10 +92,23 @@ static enum cb_status locate(struct cb_backbone *b, const char *what, const char
         b->run = cb_path_folder(b->arena, path);
         return read_run(b, path, at, diag);
     }
-    struct cb_value *file;
     CB_TRY(cb_yaml_read_file(b->arena, path, &file, diag));
     b->file = file;
     b->path = path;
+    return CB_OK;
+}
+
+/* Of a family the chosen member, with all that depends on the parameters. `b->name` is that member or NULL: what was asked for
+ * is a path, perhaps of a family with one model. */
+static enum cb_status settle(struct cb_backbone *b, struct cb_diag *diag)
+{
+    struct cb_value *settled;
+    const struct cb_value *models = cb_map_get(b->file, "models");
+    if (b->name == NULL && models != NULL && models->kind == CB_KIND_MAP && models->as.map.count == 1) {
+        b->name = models->as.map.entries[0].key;
+    }
+    CB_TRY(cb_family_settle(b->arena, b->file, b->name, &settled, diag));
+    b->file = settled;
     return CB_OK;
 }
 
@@ -108,6 +127,7 @@ enum cb_status cb_backbone_open(const char *what, const char *folder, const stru
         status = cb_fail(diag, CB_INVALID, &b->file->at, "a network file must be a map, not %s",
                          cb_kind_name(b->file->kind));
     }
+    status = status == CB_OK ? settle(b, diag) : status;
     if (status == CB_OK) {
         const struct cb_value *name = cb_map_get(b->file, "name"), *input = cb_map_get(b->file, "input");
         const struct cb_value *inputs = cb_map_get(b->file, "inputs");

@@ -27,7 +27,8 @@ struct cb_backbone {
     const struct cb_watch *watch; /* follows a download of the weights and may stop it; NULL: silence */
 };
 
-/* Finds `what`: a name in configs/backbones, the path of a YAML file, `run:NAME`, or a run's folder; relative paths start
+/* Finds `what`: a name in configs/backbones (of a file, or of a model of a family: graph/family.h), the path of a YAML file
+ * (FILE.yaml:MODEL where it describes a family), `run:NAME`, or a run's folder; relative paths start
  * at `folder`, then at the working directory. Nothing but the description is read. `at` may be NULL. */
 enum cb_status cb_backbone_open(const char *what, const char *folder, const struct cb_place *at,
                                 struct cb_backbone **out, struct cb_diag *diag);
