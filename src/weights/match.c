@@ -75,6 +75,26 @@ static uint32_t count_found(const struct matching *m, const struct cb_name_map *
     return found;
 }
 
+/* Copies of the maps in the arena that know the layers of what is wanted. NULL: no memory. */
+static const struct cb_name_map *with_layers(const struct matching *m, const struct cb_name_map *maps,
+                                             uint32_t map_count)
+{
+    const char **layers = CB_NEW_ARRAY(m->arena, const char *, (size_t)m->count + 1);
+    struct cb_name_map *copies = CB_NEW_ARRAY(m->arena, struct cb_name_map, (size_t)map_count + 1);
+    uint32_t layer_count = 0;
+    for (uint32_t i = 0; i < m->count && layers && copies; i++) {
+        if (layer_count == 0 || strcmp(layers[layer_count - 1], m->wanted[i].layer) != 0) {
+            layers[layer_count++] = m->wanted[i].layer;
+        }
+    }
+    for (uint32_t i = 0; i < map_count && layers && copies; i++) {
+        copies[i] = maps[i];
+        copies[i].layers = layers;
+        copies[i].layer_count = layer_count;
+    }
+    return layers ? copies : NULL;
+}
+
 /* The first of those that find the most; NULL when equal names find more than any of them. */
 static const struct cb_name_map *choose_map(const struct matching *m, const struct cb_name_map *maps,
                                             uint32_t map_count)
@@ -385,7 +405,12 @@ enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *w
     if (!m.taken_by) {
         return no_memory(&m);
     }
-    const struct cb_name_map *map = choose_map(&m, maps, map_count);
+    const struct cb_name_map *numbered = with_layers(&m, maps, map_count);
+    if (!numbered) {
+        free(m.taken_by);
+        return no_memory(&m);
+    }
+    const struct cb_name_map *map = choose_map(&m, numbered, map_count);
     enum cb_status status = CB_OK;
     for (uint32_t i = 0; i < count && (status == CB_OK || status == CB_MISMATCH); i++) {
         enum cb_status one = match_one(&m, &wanted[i], map);

@@ -47,7 +47,16 @@ struct cb_wanted {
 
 /* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for
  * one part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. ""
- * is before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first. */
+ * is before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first.
+ *
+ * `#` in `theirs` is a running number: it takes the place of a `*` and stands for the position of what that `*` of
+ * `ours` matched, in the order in which the layers run, among all blocks whose names fit `ours` that far and that the
+ * `*` before it did not tell apart already. When it is the last, it takes every `*` that is left. It counts from 0;
+ * `#1` from 1, `#1+2` gives 1, 3, 5; `##` is the number before it once more. With layers in blocks.0.0, blocks.1.0 and
+ * blocks.1.1:
+ *     blocks.*.*: features.#1    features.1, features.2, features.3
+ *     blocks.*.*: stages.#1.*    stages.1.0, stages.2.0, stages.2.1
+ *     blocks.1.*: features.#2    (blocks.1.0 and blocks.1.1 alone) features.2, features.3 */
 struct cb_name_rule {
     const char *ours, *theirs;
 };
@@ -55,6 +64,8 @@ struct cb_name_map {
     const char *label; /* "torchvision"; for the report */
     const struct cb_name_rule *rules;
     uint32_t count;
+    const char *const *layers; /* all that have params, in the order in which they run, for `#`; cb_weights_match */
+    uint32_t layer_count;      /* takes those of `wanted` instead */
 };
 
 /* What was found, by name (the file's names in `unused`, ours in the others). */
@@ -82,10 +93,10 @@ enum cb_status cb_name_maps_read(struct cb_arena *arena, const struct cb_value *
 /* The map of that label; NULL when there is none. */
 const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint32_t count, const char *label);
 
-/* Fills the wanted params. Of several maps, the one that finds the most tensors is taken (the first of equals), or
- * none where equal names find more. The
- * report's lists and the texts in `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of
- * a batchnorm is passed over in silence.
+/* Fills the wanted params, which come in the order in which their layers run. Of several maps, the one that finds the
+ * most tensors is taken (the first of equals), or none where equal names find more. The report's lists and the texts in
+ * `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of a batchnorm is passed over in
+ * silence.
  * MISMATCH when a tensor has another shape, when two params would take one tensor, or when some that are not optional
  * are missing: errors that name both sides. The report is filled all the same. */
 enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *wanted, uint32_t count,

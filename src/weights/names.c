@@ -1,4 +1,5 @@
 /* names.c: what other frameworks call a layer. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "weights/match.h"
@@ -37,42 +38,166 @@ static uint32_t rule_weight(const char *ours, const char *layer, const char **ou
     return weight;
 }
 
-/* The parts of `layer` that the stars of `ours` stand for, one after the other. */
-static const char *next_star(const char **ours, const char **layer, size_t *out_length)
+/* ---- running numbers --------------------------------------------------------------------------------------------- */
+
+/* How many bytes of `layer` the first `parts` parts of its name take. */
+static size_t prefix_length(const char *layer, uint32_t parts)
 {
-    while (**ours) {
-        bool found = is_star(*ours);
-        const char *part = *layer;
-        *out_length = part_length(part);
-        *ours += part_length(*ours);
-        *layer += *out_length;
-        *ours += **ours == '.';
-        *layer += **layer == '.';
-        if (found) {
-            return part;
-        }
+    size_t length = 0;
+    for (uint32_t i = 0; i < parts && layer[length]; i++) {
+        length += i > 0;
+        length += part_length(layer + length);
     }
-    return NULL;
+    return length;
 }
 
-static char *rewrite(struct cb_arena *arena, const struct cb_name_rule *rule, const char *layer, const char *rest)
+/* True when the first `parts` parts of `layer` are those of `ours`, whose stars fit any. */
+static bool begins_like(const char *ours, const char *layer, uint32_t parts)
+{
+    for (uint32_t i = 0; i < parts; i++) {
+        size_t length = part_length(layer);
+        if (length == 0 || (!is_star(ours) && (part_length(ours) != length || memcmp(ours, layer, length) != 0))) {
+            return false;
+        }
+        ours += part_length(ours);
+        ours += *ours == '.';
+        layer += length;
+        layer += *layer == '.';
+    }
+    return true;
+}
+
+static bool same_block(const char *a, const char *b, uint32_t parts)
+{
+    size_t length = prefix_length(a, parts);
+    return length == prefix_length(b, parts) && memcmp(a, b, length) == 0;
+}
+
+/* A block is what the first `parts` parts of a layer's name say. The position of `layer`'s among those that fit `ours`
+ * and lie in the same block of `parent_parts` parts, in the order of the map's layers. */
+static uint32_t number_of(const struct cb_name_map *map, const char *ours, const char *layer, uint32_t parts,
+                          uint32_t parent_parts)
+{
+    uint32_t number = 0;
+    for (uint32_t i = 0; i < map->layer_count && !same_block(map->layers[i], layer, parts); i++) {
+        const char *other = map->layers[i];
+        bool is_new = begins_like(ours, other, parts) && same_block(other, layer, parent_parts);
+        for (uint32_t k = i; k-- > 0 && is_new;) { /* backwards: most blocks are whole */
+            is_new = !same_block(map->layers[k], other, parts);
+        }
+        number += is_new;
+    }
+    return number;
+}
+
+/* ---- their name -------------------------------------------------------------------------------------------------- */
+
+/* A sign of `theirs` that takes stars of `ours`: `*`, or `#K+S`; or `##`, which takes none. */
+struct sign {
+    size_t length; /* of its text */
+    bool is_number, is_again;
+    uint64_t first, step;
+};
+
+#define MAX_NUMBER 1000000
+
+static uint64_t read_number(const char **at)
+{
+    uint64_t number = 0;
+    for (; **at >= '0' && **at <= '9'; (*at)++) {
+        number = number < MAX_NUMBER ? number * 10 + (uint64_t)(**at - '0') : MAX_NUMBER;
+    }
+    return number;
+}
+
+/* False: at `text`, which lies in `theirs`, is an ordinary letter. */
+static bool read_sign(const char *theirs, const char *text, struct sign *out)
+{
+    *out = (struct sign){.length = 1, .step = 1};
+    if (*text == '*') {
+        return is_star(text) && (text == theirs || text[-1] == '.');
+    }
+    if (*text != '#') {
+        return false;
+    }
+    const char *at = text + 1;
+    out->is_number = true;
+    out->is_again = *at == '#';
+    if (out->is_again) {
+        at++;
+    } else {
+        out->first = read_number(&at);
+        if (at > text + 1 && *at == '+' && at[1] >= '0' && at[1] <= '9') {
+            at++;
+            out->step = read_number(&at);
+        }
+    }
+    out->length = (size_t)(at - text);
+    return true;
+}
+
+static uint32_t count_stars(const char *pattern)
+{
+    uint32_t stars = 0;
+    for (; *pattern; pattern += part_length(pattern), pattern += *pattern == '.') {
+        stars += is_star(pattern);
+    }
+    return stars;
+}
+
+/* How many signs from `text` on take a star of `ours`. */
+static uint32_t count_takers(const char *theirs, const char *text)
+{
+    uint32_t takers = 0;
+    struct sign sign;
+    while (*text) {
+        bool found = read_sign(theirs, text, &sign);
+        takers += found && !sign.is_again;
+        text += sign.length;
+    }
+    return takers;
+}
+
+/* How many parts of `ours` there are up to its star number `stars`, that one with it; 0 for no star. */
+static uint32_t parts_to_star(const char *ours, uint32_t stars)
+{
+    uint32_t parts = 0;
+    for (; stars > 0 && *ours; ours += part_length(ours), ours += *ours == '.') {
+        stars -= is_star(ours);
+        parts++;
+    }
+    return parts;
+}
+
+static void add_part(struct cb_text *name, const char *layer, uint32_t part)
+{
+    size_t before = prefix_length(layer, part - 1), after = prefix_length(layer, part);
+    before += part > 1;
+    cb_text_add_bytes(name, layer + before, after - before);
+}
+
+static char *rewrite(struct cb_arena *arena, const struct cb_name_map *map, const struct cb_name_rule *rule,
+                     const char *layer, const char *rest)
 {
     struct cb_text name = {0};
-    const char *ours = rule->ours;
-    for (const char *theirs = rule->theirs; *theirs;) {
-        size_t length = part_length(theirs);
-        const char *part = theirs;
-        size_t taken = length;
-        if (is_star(theirs)) {
-            const char *star = next_star(&ours, &layer, &taken);
-            part = star ? star : theirs;
-            taken = star ? taken : length;
-        }
-        cb_text_add_bytes(&name, part, taken);
-        theirs += length;
-        if (*theirs == '.') {
-            cb_text_add(&name, ".");
-            theirs++;
+    const char *theirs = rule->theirs;
+    const uint32_t stars = count_stars(rule->ours);
+    uint32_t taken = 0;
+    uint64_t number = 0;
+    struct sign sign;
+    for (const char *at = theirs; *at; at += sign.length) {
+        if (!read_sign(theirs, at, &sign)) {
+            cb_text_add_bytes(&name, at, 1);
+        } else if (sign.is_again) {
+            cb_text_addf(&name, "%" PRIu64, number);
+        } else if (sign.is_number) { /* the last takes all that are left */
+            uint32_t parent = parts_to_star(rule->ours, taken);
+            taken = count_takers(theirs, at + sign.length) == 0 ? stars : taken + 1;
+            uint32_t parts = parts_to_star(rule->ours, taken);
+            number = sign.first + sign.step * number_of(map, rule->ours, layer, parts, parent);
+            cb_text_addf(&name, "%" PRIu64, number);
+        } else {
+            add_part(&name, layer, parts_to_star(rule->ours, ++taken));
         }
     }
     if (*rest) {
@@ -98,7 +223,7 @@ char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, c
             best_weight = weight;
         }
     }
-    return best ? rewrite(arena, best, layer, best_rest) : NULL;
+    return best ? rewrite(arena, map, best, layer, best_rest) : NULL;
 }
 
 const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint32_t count, const char *label)
@@ -111,13 +236,38 @@ const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint3
     return NULL;
 }
 
-static uint32_t count_stars(const char *pattern)
+/* Every `*` of `ours` must be taken by a `*` or `#` of `theirs`. */
+static enum cb_status check_signs(const char *ours, const struct cb_value *theirs, struct cb_diag *diag)
 {
-    uint32_t stars = 0;
-    for (; *pattern; pattern += part_length(pattern), pattern += *pattern == '.') {
-        stars += is_star(pattern);
+    const char *text = theirs->text;
+    uint32_t stars = count_stars(ours), takers = count_takers(text, text);
+    bool ends_with_number = false, has_number = false;
+    struct sign sign;
+    for (const char *at = text; *at; at += sign.length) {
+        if (!read_sign(text, at, &sign)) {
+            continue;
+        }
+        if (sign.is_again && !has_number) {
+            return cb_fail(diag, CB_INVALID, &theirs->at, "`##` in `%s` has no `#` before it whose number it could repeat",
+                           text);
+        }
+        if (sign.first >= MAX_NUMBER || sign.step >= MAX_NUMBER) {
+            return cb_fail(diag, CB_INVALID, &theirs->at, "`%.*s` in `%s` must stay below %d", (int)sign.length, at, text,
+                           MAX_NUMBER);
+        }
+        has_number = has_number || sign.is_number;
+        ends_with_number = sign.is_again ? ends_with_number : sign.is_number;
     }
-    return stars;
+    if (has_number && stars == 0) {
+        return cb_fail(diag, CB_INVALID, &theirs->at, "`#` in `%s` numbers what `*` stands for, but `%s` has no `*`", text,
+                       ours);
+    }
+    if (takers > stars || (takers < stars && !ends_with_number)) {
+        return cb_fail(diag, CB_INVALID, &theirs->at,
+                       has_number ? "`%s` and `%s` must have the same number of `*` or `#`"
+                                  : "`%s` and `%s` must have the same number of `*`", ours, text);
+    }
+    return CB_OK;
 }
 
 static enum cb_status read_map(struct cb_arena *arena, const struct cb_entry *entry, struct cb_name_map *out,
@@ -145,10 +295,8 @@ static enum cb_status read_map(struct cb_arena *arena, const struct cb_entry *en
                              cb_kind_name(theirs->kind));
             continue;
         }
-        if (count_stars(rule->key) != count_stars(theirs->text)) {
-            status = cb_fail(diag, CB_INVALID, &theirs->at, "`%s` and `%s` must have the same number of `*`", rule->key,
-                             theirs->text);
-        }
+        enum cb_status signs = check_signs(rule->key, theirs, diag);
+        status = status == CB_OK ? signs : status;
         rules[i] = (struct cb_name_rule){.ours = rule->key, .theirs = theirs->text};
     }
     out->rules = rules;

@@ -200,8 +200,8 @@ static const struct cb_name_rule lite_rules[] = {
     {"conv_stem", "_conv_stem"}, {"bn1", "_bn0"}, {"bn2", "_bn1"},
     {"blocks.*.conv_pw", "_blocks.*._project_conv"}, {"blocks.3", "_blocks.3"}, {"", "everything"},
 };
-static const struct cb_name_map lite_map = {"lite", lite_rules, 6};
-static const struct cb_name_map equal_map = {"equal", NULL, 0};
+static const struct cb_name_map lite_map = {"lite", lite_rules, 6, NULL, 0};
+static const struct cb_name_map equal_map = {"equal", NULL, 0, NULL, 0};
 
 static void the_most_exact_rule_names_a_layer(void **state)
 {
@@ -219,6 +219,61 @@ static void the_most_exact_rule_names_a_layer(void **state)
         assert_string_equal(cb_name_map_apply(f->arena, &lite_map, pairs[i][0]), pairs[i][1]);
     }
     assert_null(cb_name_map_apply(f->arena, &equal_map, "conv_stem"));
+}
+
+/* blocks.1 is left and taken up again; stem.1.x has as many parts and fits no rule. */
+static const char *const running_layers[] = {"stem.1.x", "blocks.0.0.dw", "blocks.0.0.pw", "blocks.1.0.pw", "blocks.1.1.pw",
+                                             "blocks.2.a.pw", "blocks.1.0.dw", "blocks.2.b.dw", "blocks.2.b.pw", "fc"};
+
+static void a_running_number_counts_the_blocks(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][4] = {
+        /* ours, theirs, layer, its name there */
+        {"blocks.*.*", "features.#", "blocks.0.0.dw", "features.0.dw"},
+        {"blocks.*.*", "features.#1.conv", "blocks.1.0.dw", "features.2.conv.dw"},
+        {"blocks.*.*", "features.#1.conv", "blocks.1.1.pw", "features.3.conv.pw"},
+        {"blocks.*.*", "features.#10", "blocks.2.b.pw", "features.14.pw"},
+        {"blocks.*.*.pw", "_blocks.#._project", "blocks.2.b.pw", "_blocks.4._project"},
+        {"blocks.*.*", "stages.#1.*", "blocks.2.b.pw", "stages.3.b.pw"},
+        {"blocks.*.*", "stages.#1+2.*", "blocks.2.b.pw", "stages.5.b.pw"},
+        {"blocks.*.*", "stages.*.#", "blocks.2.b.pw", "stages.2.1.pw"},
+        {"blocks.*.*", "stages.*.#", "blocks.1.0.dw", "stages.1.0.dw"},
+        {"blocks.*.*", "trunk.block#1.block##-#", "blocks.2.b.dw", "trunk.block3.block3-1.dw"},
+        {"blocks.1.*", "features.#2", "blocks.1.1.pw", "features.3.pw"},
+        {"blocks.*", "features.#", "blocks.2.a.pw", "features.2.a.pw"},
+        {"*.*.*", "all.#", "blocks.0.0.dw", "all.1.dw"},
+        {"blocks.*.*", "#", "blocks.2.b.dw", "4.dw"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const struct cb_name_rule rule = {cases[i][0], cases[i][1]};
+        const struct cb_name_map map = {"m", &rule, 1, running_layers,
+                                        sizeof(running_layers) / sizeof(running_layers[0])};
+        assert_string_equal(cb_name_map_apply(f->arena, &map, cases[i][2]), cases[i][3]);
+    }
+}
+
+/* The numbers come from the order of what is wanted, also where a param is not in the file or replaced. */
+static void running_numbers_follow_the_wanted_params(void **state)
+{
+    struct fixture *f = *state;
+    const struct spec specs[] = {{"f.1.a.weight", 1, {2}, 1.0f}, {"f.2.a.weight", 1, {2}, 10.0f},
+                                 {"f.3.a.weight", 1, {2}, 20.0f}};
+    make_file(f, specs, 3, NULL);
+    float out[3][2];
+    struct cb_wanted wanted[] = {
+        {"b.x.a.w", "b.x.a", "weight", CB_PARAM_VECTOR, 1, {2}, out[0], false, false, NULL, 0, NULL, NULL},
+        {"b.x.c.w", "b.x.c", "weight", CB_PARAM_VECTOR, 1, {2}, NULL, true, false, NULL, 0, NULL, NULL},
+        {"b.y.a.w", "b.y.a", "weight", CB_PARAM_VECTOR, 1, {2}, out[1], false, true, NULL, 0, NULL, NULL},
+        {"b.z.a.w", "b.z.a", "weight", CB_PARAM_VECTOR, 1, {2}, out[2], false, false, NULL, 0, NULL, NULL},
+    };
+    const struct cb_name_rule rules[] = {{"b.*", "f.#1"}};
+    const struct cb_name_map map = {"m", rules, 1, NULL, 0};
+    struct cb_load_report report;
+    assert_int_equal(match(f, wanted, 4, &map, 1, &report), CB_OK);
+    assert_true(out[0][0] == 1.0f && out[2][1] == 21.0f);
+    assert_int_equal(report.replaced.count, 1);
+    assert_int_equal(report.unused.count, 0);
 }
 
 static void the_map_that_finds_the_most_is_taken(void **state)
@@ -261,7 +316,7 @@ static void one_tensor_never_goes_to_two_params(void **state)
     const struct spec specs[] = {{"bn1.weight", 1, {2}, 1.0f}, {"stem.weight", 1, {2}, 1.0f}};
     make_file(f, specs, 2, NULL);
     const struct cb_name_rule rules[] = {{"bn2", "bn1"}, {"conv", "stem"}};
-    const struct cb_name_map map = {"m", rules, 2};
+    const struct cb_name_map map = {"m", rules, 2, NULL, 0};
     float out[3][2];
     struct cb_wanted wanted[] = {
         {"conv.w", "conv", "weight", CB_PARAM_VECTOR, 1, {2}, out[0], false, false, NULL, 0, NULL, NULL},
@@ -358,6 +413,29 @@ static void name_maps_are_read_from_yaml(void **state)
     assert_int_equal(cb_diag_count(f->diag, CB_ERROR), 2);
 }
 
+static void name_rules_whose_signs_do_not_fit_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][2] = {
+        {"x: {a.*.*: b.*}", "`a.*.*` and `b.*` must have the same number of `*`"},
+        {"x: {a: 'b.#'}", "`#` in `b.#` numbers what `*` stands for, but `a` has no `*`"},
+        {"x: {a.*: 'b.#.#'}", "`a.*` and `b.#.#` must have the same number of `*` or `#`"},
+        {"x: {a.*.*.*: 'b.#.*'}", "`a.*.*.*` and `b.#.*` must have the same number of `*` or `#`"},
+        {"x: {a.*.*: 'b.##.#'}", "`##` in `b.##.#` has no `#` before it whose number it could repeat"},
+        {"x: {a.*: 'b.#1000000'}", "`#1000000` in `b.#1000000` must stay below 1000000"},
+        {"x: {a.*: 'b.#1+99999999999999999999'}", "`#1+99999999999999999999` in"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct cb_value *value;
+        struct cb_name_map *maps;
+        uint32_t count;
+        cb_diag_clear(f->diag);
+        assert_int_equal(cb_yaml_read_text(f->arena, "n.yaml", cases[i][0], strlen(cases[i][0]), &value, f->diag), CB_OK);
+        assert_int_equal(cb_name_maps_read(f->arena, value, &maps, &count, f->diag), CB_INVALID);
+        assert_says(f->diag, cases[i][1]);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -368,12 +446,15 @@ int main(void)
         TEST(our_own_files_are_taken_as_they_are),
         TEST(foreign_names_win_over_our_own_in_foreign_files),
         TEST(the_most_exact_rule_names_a_layer),
+        TEST(a_running_number_counts_the_blocks),
+        TEST(running_numbers_follow_the_wanted_params),
         TEST(the_map_that_finds_the_most_is_taken),
         TEST(one_tensor_never_goes_to_two_params),
         TEST(another_shape_is_an_error_that_names_both),
         TEST(a_filter_of_another_orientation_does_not_fit),
         TEST(what_is_missing_is_named),
         TEST(name_maps_are_read_from_yaml),
+        TEST(name_rules_whose_signs_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
