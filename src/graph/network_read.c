@@ -232,7 +232,7 @@ static enum cb_status add_repeated(struct place *p, uint32_t *wire, struct cb_di
         CB_TRY(cb_expression_read(p->net->arena, condition->text, &condition->at, &names, &condition, diag));
     }
     if (condition != NULL && condition->kind != CB_KIND_BOOL) {
-        return cb_fail(diag, CB_INVALID, &cb_map_get(p->item, "if")->at, "`if` must be true or false, not %s",
+        return cb_fail(diag, CB_INVALID, &cb_map_get(p->item, "if")->at, "`if` needs true or false, not %s",
                        cb_kind_name(condition->kind));
     }
     if (condition != NULL && !condition->as.boolean) {
