@@ -24,6 +24,11 @@ def silu():
     pointwise("silu", F.silu, [math.nan, 0.0, 1e-40, -math.inf, math.inf, 20.0, -20.0, 80.0, -80.0, 200.0, -200.0])
 
 
+def quick_gelu():
+    pointwise("quick_gelu", lambda x: x * torch.sigmoid(1.702 * x),
+              [math.nan, 0.0, 1e-40, -math.inf, math.inf, 20.0, -20.0, 50.0, -50.0, 200.0, -200.0])
+
+
 def hardswish():
     pointwise("hardswish", F.hardswish, [math.nan, 0.0, -0.0, 3.0, -3.0, math.inf, 3.0000005, -3.0000005, 2.9999995,
                                          -2.9999995, 1000.0, -1000.0])
@@ -445,5 +450,5 @@ def conv2d():
     f.write()
 
 
-LAYERS = [relu, relu6, sigmoid, silu, hardswish, softmax, add, flatten, global_avgpool, maxpool2d, avgpool2d,
+LAYERS = [relu, relu6, sigmoid, silu, quick_gelu, hardswish, softmax, add, flatten, global_avgpool, maxpool2d, avgpool2d,
           batchnorm, standardize, dropout, cross_entropy, mse, huber, dense, conv2d]

@@ -321,5 +321,17 @@ def lp_pool2d():
     f.write()
 
 
-LAYERS = [layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token, last_token,
-          mean_tokens, adaptive_avgpool2d, adaptive_maxpool2d, lp_pool2d]
+def layer_scale():
+    f = File("layer_scale")
+    fn = lambda x, p, s: [x[0] * p["w"]]
+    for name, shape in (("[N,C]", (5, 3)), ("tokens", (3, 4, 18)), ("picture", (2, 3, 4, 5)), ("one element", (1, 1)),
+                        ("several parts", (3, 11, 17, 2))):
+        f.case(name, [Gen(*shape, seed=1)], fn, params={"w": Gen(shape[-1], seed=2)})
+    f.case("as many rows as parts allow", [Gen(2, 100, 90, 19, seed=3)], options={"init": 0.1},
+           params={"w": Gen(19, seed=4)}, checks={"gradient_check": False})
+    f.error("no channels", [Gen(4, seed=1)], "layer_scale needs channels behind N, but its input has rank 1")
+    f.write()
+
+
+LAYERS = [layer_scale, layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token,
+          last_token, mean_tokens, adaptive_avgpool2d, adaptive_maxpool2d, lp_pool2d]

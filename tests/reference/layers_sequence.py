@@ -152,6 +152,22 @@ def position_learned():
     f.write()
 
 
+def class_token():
+    f = File("class_token")
+
+    def fn(x, p, s):
+        n, _, c = x[0].shape
+        return [torch.cat([p["w"].expand(n, -1, c), x[0]], 1)]
+
+    for name, shape, tokens in (("one token", (3, 4, 5), 1), ("two tokens, a vector and a tail", (2, 3, 19), 2),
+                                ("more than the sequence", (1, 1, 3), 4), ("one of everything", (1, 1, 1), 1)):
+        f.case(name, [Gen(*shape, seed=1)], fn, options={"tokens": tokens} if tokens > 1 else None,
+               params={"w": Gen(tokens, shape[2], seed=2)})
+    f.error("none", [Gen(1, 2, 3, seed=1)], "tokens", options={"tokens": 0})
+    f.error("a picture", [Gen(1, 2, 2, 3, seed=1)], "class_token needs [N,T,C], but its input has rank 4")
+    f.write()
+
+
 def angles(t, planes, base, first=0):
     return torch.arange(first, first + t).double()[:, None] * base ** (-torch.arange(planes).double() / planes)
 
@@ -393,4 +409,5 @@ def gru():
     recurrent("gru", 3, torch.nn.GRU)
 
 
-LAYERS = [embedding, attention, position_learned, position_sinusoidal, rotary, conv1d, conv_transpose2d, matmul, lstm, gru]
+LAYERS = [embedding, attention, position_learned, class_token, position_sinusoidal, rotary, conv1d, conv_transpose2d,
+          matmul, lstm, gru]
