@@ -1,4 +1,4 @@
-/* predict.c: `cambium predict RUN INPUT...`: labels with probabilities. */
+/* predict.c: `cambium predict RUN INPUT...`: labels with probabilities, of a run or of a backbone's own output. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,7 +154,7 @@ static int run(struct cb_cli *cli)
     const char **files = NULL;
     size_t count = 0;
     if (cli->argument_count < 2) {
-        return cb_cli_misuse(cli, "a run and at least one input are needed");
+        return cb_cli_misuse(cli, "a run (or a backbone) and at least one input are needed");
     }
     if (!cb_cli_number(cli, "--min", 0, 1, 0, &p.least)) {
         return 2;
@@ -184,7 +184,7 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_predict = {
     .name = "predict",
-    .usage = "predict RUN PICTURE|FOLDER... [--csv] [--min 0.8]",
+    .usage = "predict RUN|BACKBONE PICTURE|FOLDER... [--csv] [--min 0.8]",
     .summary = "labels for pictures, with probabilities",
     .flags = flags,
     .run = run,

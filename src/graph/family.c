@@ -9,7 +9,8 @@
 #include "base/text.h"
 
 /* Keys of the file that a member may replace, and in which parameters may stand. */
-static const char *const own_keys[] = {"input", "inputs", "weights", "names", "labels", "licence", "source", "output"};
+static const char *const own_keys[] = {"input",  "inputs",  "own_input", "weights", "names",
+                                       "labels", "licence", "source",    "output"};
 #define OWN_KEYS (sizeof(own_keys) / sizeof(own_keys[0]))
 
 static bool is_own(const char *key)

@@ -53,7 +53,9 @@ const struct cb_key cb_network_keys[] = {
      "{type: [object, 'null'], additionalProperties: {type: [object, 'null'], additionalProperties: {type: [string, number]}}}"},
     {"source", "where the description is from", "{}"},
     {"licence", "of the weights", "{}"},
-    {"labels", "names of the outputs", "{}"},
+    {"own_input", "keys of `input` that are others where the network answers with its own labels", "{type: object}"},
+    {"labels", "names of the classes that its own output tells apart: a list, or a file with one a line",
+     "{anyOf: [{type: 'null'}, {type: string}, {type: array, items: {type: [string, number, boolean]}}]}"},
     {NULL, NULL, NULL},
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "train/labels.h"
 #include "train/loss.h"
 #include "train/random.h"
 
@@ -219,6 +220,7 @@ enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct
         model->input = model->net->inputs[0];
         model->features = model->scores = model->net->backbone_output;
         draw_params(model->net, 0);
+        status = cb__model_label(model, backbone, diag);
     }
     char *path = weights != NULL && status == CB_OK ? cb_arena_strdup(model->net->arena, weights) : NULL;
     if (status == CB_OK && !random && path == NULL) {
