@@ -51,6 +51,10 @@ static struct candidates candidates_of(const struct matching *m, const struct cb
     if (m->is_ours || !wanted->foreign) {
         return names;
     }
+    names.foreign = map ? cb_name_map_param(m->arena, map, wanted->name) : NULL;
+    if (names.foreign) {
+        return names;
+    }
     const char *layer = map ? cb_name_map_apply(m->arena, map, wanted->layer) : NULL;
     names.foreign = cb_arena_printf(m->arena, "%s.%s", layer ? layer : wanted->layer, wanted->foreign);
     return names;
@@ -225,13 +229,38 @@ static bool view_filter(const struct cb_wanted *w, const struct cb_tensor_entry 
     return false;
 }
 
+/* The same dims in the same order; those of 1 may be left out or added on either side: [1,1,C] or [C,1,1] for [C]. */
+static bool view_as_it_is(const struct cb_wanted *w, const struct cb_tensor_entry *entry, struct cb_tensor_entry *view)
+{
+    uint32_t from = 0;
+    *view = *entry;
+    view->rank = 0;
+    for (uint32_t i = 0; i < w->rank; i++) {
+        while (from < entry->rank && entry->dims[from] == 1 && w->dims[i] != 1) {
+            from++;
+        }
+        if (w->dims[i] == 1 && (from == entry->rank || entry->dims[from] != 1)) {
+            set_axis(view, 1, 1);
+        } else if (from < entry->rank && entry->dims[from] == w->dims[i]) {
+            set_axis(view, entry->dims[from], entry->strides[from]);
+            from++;
+        } else {
+            return false;
+        }
+    }
+    return trailing_ones(entry, from);
+}
+
 /* How to read the file's tensor so that it comes out in our layout. False: it does not fit. */
 static bool view_as_ours(const struct cb_wanted *w, const struct cb_tensor_entry *entry, bool is_ours,
                          struct cb_tensor_entry *view)
 {
-    if (is_ours || w->role == CB_PARAM_VECTOR || w->role == CB_PARAM_TABLE) {
+    if (is_ours) {
         *view = *entry;
         return has_dims(entry, w->rank, w->dims);
+    }
+    if (w->role == CB_PARAM_VECTOR || w->role == CB_PARAM_TABLE) {
+        return view_as_it_is(w, entry, view);
     }
     return w->role == CB_PARAM_MATRIX ? view_matrix(w, entry, view) : view_filter(w, entry, view);
 }

@@ -2,7 +2,8 @@
  *
  * The caller lists what its network wants (struct cb_wanted) and how other frameworks call its layers (struct
  * cb_name_map). A tensor is looked for under these names, in this order:
- *   1. the mapped layer + "." + the foreign param name     "_conv_stem.weight"
+ *   1. what the map has for the param itself ("scale.w: gamma"), else
+ *      the mapped layer + "." + the foreign param name     "_conv_stem.weight"
  *   2. where the map says nothing of the layer, our layer + "." + the foreign param name   "stem.conv.weight"
  *   3. our own name                                        "stem.conv.w"
  * (3 comes first, and is all there is, when the file's metadata says `format: cambium`). Names 1 and 2 mean the foreign
@@ -11,7 +12,7 @@
  *
  * Layouts (ours <- foreign): FILTER [KH,KW,C,K] <- [K,C,KH,KW], and so for any number of spatial dims; MATRIX [C,K] <-
  * [K,C]; a dense layer and a filter that covers its whole input (1x1 behind a global pooling, HxW behind a flatten) may
- * stand for each other; VECTOR and TABLE as they are. */
+ * stand for each other; VECTOR and TABLE as they are, but for dims of 1: [C] <- [C,1,1]. */
 #ifndef CAMBIUM_WEIGHTS_MATCH_H
 #define CAMBIUM_WEIGHTS_MATCH_H
 
@@ -48,6 +49,7 @@ struct cb_wanted {
 /* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for
  * one part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. ""
  * is before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first.
+ * `ours` may also be a param, "blocks.*.scale.w"; then `theirs` is the tensor's whole name.
  *
  * `#` in `theirs` is a running number: it takes the place of a `*` and stands for the position of what that `*` of
  * `ours` matched, in the order in which the layers run, among all blocks whose names fit `ours` that far and that the
@@ -84,6 +86,8 @@ struct cb_load_report {
 
 /* The name that `rules` give `layer`, in the arena; NULL when no rule speaks of it (or memory is exhausted). */
 char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer);
+/* The name of the tensor that `rules` give the param of that name, "blocks.0.scale.w"; NULL when none speaks of it. */
+char *cb_name_map_param(struct cb_arena *arena, const struct cb_name_map *map, const char *param);
 /* Reads `names:` of a backbone file into the arena: maps by label, each from our names to theirs,
  *     names: {timm: {}, torchvision: {conv_stem: features.0.0, bn1: features.0.1}}
  * An empty one says that the names are equal. NULL or null gives none. Collects errors. */

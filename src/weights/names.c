@@ -209,21 +209,38 @@ static char *rewrite(struct cb_arena *arena, const struct cb_name_map *map, cons
     return result;
 }
 
-char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer)
+static bool ends_with_star(const char *pattern)
+{
+    size_t length = strlen(pattern);
+    return length > 0 && pattern[length - 1] == '*' && (length == 1 || pattern[length - 2] == '.');
+}
+
+/* `is_param`: only rules that name all of it, its last part in letters. */
+static char *apply(struct cb_arena *arena, const struct cb_name_map *map, const char *name, bool is_param)
 {
     const struct cb_name_rule *best = NULL;
     const char *best_rest = NULL;
     uint32_t best_weight = 0;
     for (uint32_t i = 0; i < map->count; i++) {
-        const char *rest = NULL;
-        uint32_t weight = rule_weight(map->rules[i].ours, layer, &rest);
-        if (weight > best_weight) {
+        const char *rest = NULL, *ours = map->rules[i].ours;
+        uint32_t weight = rule_weight(ours, name, &rest);
+        if (weight > best_weight && !(is_param && (*rest != '\0' || ends_with_star(ours)))) {
             best = &map->rules[i];
             best_rest = rest;
             best_weight = weight;
         }
     }
-    return best ? rewrite(arena, map, best, layer, best_rest) : NULL;
+    return best ? rewrite(arena, map, best, name, best_rest) : NULL;
+}
+
+char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer)
+{
+    return apply(arena, map, layer, false);
+}
+
+char *cb_name_map_param(struct cb_arena *arena, const struct cb_name_map *map, const char *param)
+{
+    return apply(arena, map, param, true);
 }
 
 const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint32_t count, const char *label)

@@ -309,6 +309,34 @@ static void the_map_that_finds_the_most_is_taken(void **state)
     assert_null(cb_name_map_find(maps, 2, "timm"));
 }
 
+/* A tensor that has no layer of its own there, and dims of 1 besides: ConvNeXt's scale in torchvision. */
+static void a_rule_may_name_a_param(void **state)
+{
+    struct fixture *f = *state;
+    const struct spec specs[] = {{"f.1.scale", 3, {2, 1, 1}, 1.0f}, {"f.1.norm.weight", 1, {2}, 10.0f},
+                                 {"token", 3, {1, 1, 2}, 20.0f}, {"f.1.table", 3, {1, 2, 2}, 30.0f}};
+    make_file(f, specs, 4, NULL);
+    float out[4][4];
+    struct cb_wanted wanted[] = {
+        {"b.0.scale.w", "b.0.scale", "gamma", CB_PARAM_VECTOR, 1, {2}, out[0], false, false, NULL, 0, NULL, NULL},
+        {"b.0.norm.w", "b.0.norm", "weight", CB_PARAM_VECTOR, 1, {2}, out[1], false, false, NULL, 0, NULL, NULL},
+        {"token.w", "token", "weight", CB_PARAM_VECTOR, 1, {2}, out[2], false, false, NULL, 0, NULL, NULL},
+        {"b.0.t.w", "b.0.t", "weight", CB_PARAM_TABLE, 2, {2, 2}, out[3], false, false, NULL, 0, NULL, NULL},
+    };
+    const struct cb_name_rule rules[] = {{"b.*", "f.#1"}, {"b.*.scale.w", "f.#1.scale"}, {"token.w", "token"},
+                                         {"b.*.t.w", "f.#1.table"}, {"b.*.*.*", "never.#"}};
+    const struct cb_name_map map = {"m", rules, 5, NULL, 0};
+    struct cb_load_report report;
+    assert_int_equal(match(f, wanted, 4, &map, 1, &report), CB_OK);
+    assert_true(out[0][1] == 2.0f && out[1][0] == 10.0f && out[2][1] == 21.0f && out[3][3] == 33.0f);
+
+    const struct spec wrong = {"token", 3, {2, 1, 2}, 0.0f};
+    cb_tensors_close(f->file);
+    make_file(f, &wrong, 1, NULL);
+    assert_int_equal(match(f, &wanted[2], 1, &map, 1, &report), CB_MISMATCH);
+    assert_says(f->diag, "tensor `token` [2, 1, 2] does not fit `token.w` [2]");
+}
+
 /* Ours called bn1 must not get the file's bn1 when the map gives that to another. */
 static void one_tensor_never_goes_to_two_params(void **state)
 {
@@ -448,6 +476,7 @@ int main(void)
         TEST(the_most_exact_rule_names_a_layer),
         TEST(a_running_number_counts_the_blocks),
         TEST(running_numbers_follow_the_wanted_params),
+        TEST(a_rule_may_name_a_param),
         TEST(the_map_that_finds_the_most_is_taken),
         TEST(one_tensor_never_goes_to_two_params),
         TEST(another_shape_is_an_error_that_names_both),
