@@ -2,6 +2,8 @@
 #ifndef CAMBIUM_WEIGHTS_INTERNAL_H
 #define CAMBIUM_WEIGHTS_INTERNAL_H
 
+#include <string.h>
+
 #include "base/file.h"
 #include "base/text.h"
 #include "weights/tensors.h"
@@ -33,16 +35,39 @@ struct cb_tensor_file {
     uint32_t storage_count;
     struct cb_key_value *metadata;
     uint32_t metadata_count;
+    struct cb_fact *facts;
+    uint32_t fact_count;
 };
 
 /* Each fills entries, storages and metadata of a file whose mapping is there. */
 enum cb_status cb__safetensors_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__torch_stream_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__torch_zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+enum cb_status cb__gguf_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 bool cb__is_torch_stream(const struct cb_mapping *mapping);
+
+/* IEEE half, widened exactly, without a branch: a loop over it becomes vector code. */
+static inline float cb__f32_of_f16(uint16_t half)
+{
+    uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
+    uint32_t exponent = magnitude & 0x0f800000u;
+    uint32_t normal = magnitude + (112u << 23) + (exponent == 0x0f800000u ? 112u << 23 : 0); /* all ones stay so */
+    float small = (float)(int32_t)(half & 0x7fff) * 0x1p-24f;
+    uint32_t bits;
+    memcpy(&bits, &small, sizeof(bits));
+    bits = (exponent ? normal : bits) | (uint32_t)(half & 0x8000) << 16;
+    float value;
+    memcpy(&value, &bits, sizeof(value));
+    return value;
+}
 
 /* Product of the dims. False when one is negative or the product is over 2^62. */
 bool cb__dims_count(uint32_t rank, const int64_t *dims, uint64_t *out);
+/* How many elements of that type `bytes` hold. */
+uint64_t cb__stored_count(enum cb_stored type, uint64_t bytes);
+/* `count` elements from `from` on, `stride` apart, of a type that lies in blocks beginning at `data`. */
+void cb__widen_blocks(enum cb_stored type, const unsigned char *data, int64_t from, int64_t stride, int64_t count,
+                      float *out);
 /* Row-major strides. */
 void cb__dense_strides(uint32_t rank, const int64_t *dims, int64_t *strides);
 /* True when every element of the view lies within `storage_count` elements. Strides may not be negative. */

@@ -1,6 +1,5 @@
 /* read.c: the values of a tensor: widened to float or int64, through any strides. */
 #include <stdlib.h>
-#include <string.h>
 #include <zip.h>
 
 #include "weights/internal.h"
@@ -14,7 +13,7 @@ static float float_of_bits(uint32_t bits)
     return value;
 }
 
-/* A small float of `exponent_bits` and `mantissa_bits` widened exactly; `has_infinity` as in IEEE 754, otherwise (E4M3)
+/* An 8-bit float of `exponent_bits` and `mantissa_bits` widened exactly; `has_infinity` as in IEEE 754, otherwise (E4M3)
  * only all ones is not a number. */
 static float widen(uint32_t bits, uint32_t exponent_bits, uint32_t mantissa_bits, bool has_infinity)
 {
@@ -37,17 +36,32 @@ static float widen(uint32_t bits, uint32_t exponent_bits, uint32_t mantissa_bits
     return float_of_bits(sign | ((exponent + 127 - bias) << 23) | (mantissa << (23 - mantissa_bits)));
 }
 
-/* Elements are little-endian, as every format here has them, at any alignment. */
-typedef float load_f32_fn(const unsigned char *from);
+/* Elements are little-endian, as every format here has them, at any alignment. A line of them is `step` bytes apart;
+ * where they lie together the compiler makes vector code of it. */
+typedef void load_f32_fn(const unsigned char *from, int64_t step, int64_t count, float *out);
 typedef bool load_i64_fn(const unsigned char *from, int64_t *out); /* false: it does not fit */
 
+#define DEFINE_F32_LINE(name, size)                                                                \
+    static void f32_line_of_##name(const unsigned char *from, int64_t step, int64_t count, float *out) \
+    {                                                                                              \
+        if (step == (size)) {                                                                      \
+            for (int64_t i = 0; i < count; i++) {                                                  \
+                out[i] = f32_of_##name(from + i * (size));                                         \
+            }                                                                                      \
+        } else {                                                                                   \
+            for (int64_t i = 0; i < count; i++) {                                                  \
+                out[i] = f32_of_##name(from + i * step);                                           \
+            }                                                                                      \
+        }                                                                                          \
+    }
 #define DEFINE_F32_OF(name, type)                                                                  \
     static float f32_of_##name(const unsigned char *from)                                          \
     {                                                                                              \
         type value;                                                                                \
         memcpy(&value, from, sizeof(value));                                                       \
         return (float)value;                                                                       \
-    }
+    }                                                                                              \
+    DEFINE_F32_LINE(name, (int64_t)sizeof(type))
 #define DEFINE_I64_OF(name, type)                                                                  \
     static bool i64_of_##name(const unsigned char *from, int64_t *out)                             \
     {                                                                                              \
@@ -79,7 +93,7 @@ static float f32_of_f16(const unsigned char *from)
 {
     uint16_t value;
     memcpy(&value, from, sizeof(value));
-    return widen(value, 5, 10, true);
+    return cb__f32_of_f16(value);
 }
 static float f32_of_bf16(const unsigned char *from)
 {
@@ -99,6 +113,11 @@ static float f32_of_bool(const unsigned char *from)
 {
     return *from ? 1.0f : 0.0f;
 }
+DEFINE_F32_LINE(f16, 2)
+DEFINE_F32_LINE(bf16, 2)
+DEFINE_F32_LINE(f8_e4m3, 1)
+DEFINE_F32_LINE(f8_e5m2, 1)
+DEFINE_F32_LINE(bool, 1)
 static bool i64_of_bool(const unsigned char *from, int64_t *out)
 {
     *out = *from ? 1 : 0;
@@ -106,11 +125,21 @@ static bool i64_of_bool(const unsigned char *from, int64_t *out)
 }
 
 static load_f32_fn *const load_f32[CB_STORED_COUNT] = {
-    [CB_STORED_F64] = f32_of_f64,         [CB_STORED_F32] = f32_of_f32,         [CB_STORED_F16] = f32_of_f16,
-    [CB_STORED_BF16] = f32_of_bf16,       [CB_STORED_I64] = f32_of_i64,         [CB_STORED_I32] = f32_of_i32,
-    [CB_STORED_I16] = f32_of_i16,         [CB_STORED_I8] = f32_of_i8,           [CB_STORED_U64] = f32_of_u64,
-    [CB_STORED_U32] = f32_of_u32,         [CB_STORED_U16] = f32_of_u16,         [CB_STORED_U8] = f32_of_u8,
-    [CB_STORED_BOOL] = f32_of_bool,       [CB_STORED_F8_E4M3] = f32_of_f8_e4m3, [CB_STORED_F8_E5M2] = f32_of_f8_e5m2,
+    [CB_STORED_F64] = f32_line_of_f64,
+    [CB_STORED_F32] = f32_line_of_f32,
+    [CB_STORED_F16] = f32_line_of_f16,
+    [CB_STORED_BF16] = f32_line_of_bf16,
+    [CB_STORED_I64] = f32_line_of_i64,
+    [CB_STORED_I32] = f32_line_of_i32,
+    [CB_STORED_I16] = f32_line_of_i16,
+    [CB_STORED_I8] = f32_line_of_i8,
+    [CB_STORED_U64] = f32_line_of_u64,
+    [CB_STORED_U32] = f32_line_of_u32,
+    [CB_STORED_U16] = f32_line_of_u16,
+    [CB_STORED_U8] = f32_line_of_u8,
+    [CB_STORED_BOOL] = f32_line_of_bool,
+    [CB_STORED_F8_E4M3] = f32_line_of_f8_e4m3,
+    [CB_STORED_F8_E5M2] = f32_line_of_f8_e5m2,
 };
 
 static load_i64_fn *const load_i64[CB_STORED_COUNT] = {
@@ -229,30 +258,62 @@ static struct view simplify(const struct cb_tensor_entry *entry)
 
 struct reading {
     struct view view;
-    const unsigned char *data; /* of element 0 */
+    const unsigned char *data; /* of the storage */
+    int64_t begin;             /* element 0 of the view in it */
     enum cb_stored type;
-    uint32_t size;
+    int64_t size;
     float *reals;      /* one of the two */
     int64_t *integers;
     bool does_not_fit; /* an integer left int64 */
 };
 
+static void read_reals(const struct reading *r, int64_t from, int64_t stride, int64_t count, float *out)
+{
+    const unsigned char *data = r->data + (r->begin + from) * r->size;
+    if (cb_stored_block(r->type) > 1) {
+        cb__widen_blocks(r->type, r->data, r->begin + from, stride, count, out);
+    } else if (r->type == CB_STORED_F32 && stride == 1) {
+        memcpy(out, data, (size_t)count * sizeof(float));
+    } else {
+        load_f32[r->type](data, stride * r->size, count, out);
+    }
+}
+
 static void read_run(struct reading *r, int64_t from, int64_t stride, int64_t count, int64_t to)
 {
-    const unsigned char *data = r->data + from * r->size;
-    if (r->integers) {
-        for (int64_t i = 0; i < count; i++) {
-            r->does_not_fit |= !load_i64[r->type](data + i * stride * r->size, &r->integers[to + i]);
-        }
-    } else if (r->type == CB_STORED_F32 && stride == 1) {
-        memcpy(r->reals + to, data, (size_t)count * sizeof(float));
-    } else if (r->type == CB_STORED_F32) {
-        for (int64_t i = 0; i < count; i++) {
-            memcpy(&r->reals[to + i], data + i * stride * (int64_t)sizeof(float), sizeof(float));
-        }
-    } else {
-        for (int64_t i = 0; i < count; i++) {
-            r->reals[to + i] = load_f32[r->type](data + i * stride * r->size);
+    if (!r->integers) {
+        read_reals(r, from, stride, count, r->reals + to);
+        return;
+    }
+    const unsigned char *data = r->data + (r->begin + from) * r->size;
+    for (int64_t i = 0; i < count; i++) {
+        r->does_not_fit |= !load_i64[r->type](data + i * stride * r->size, &r->integers[to + i]);
+    }
+}
+
+/* The last two dims of a view whose rows lie denser in the storage than its columns: lines of the storage are widened
+ * into a tile, which is written transposed. */
+static void read_transposed(const struct reading *r, int64_t from, int64_t to)
+{
+    enum { SIDE = 32, LENGTH = CB_MAX_BLOCK, PITCH = LENGTH + 16 }; /* a pitch of 2^n would share few cache lines */
+    float tile[SIDE * PITCH];
+    const struct view *v = &r->view;
+    uint32_t column = v->rank - 1;
+    int64_t row_stride = v->strides[column - 1];
+    float *out = r->reals + to;
+    for (int64_t j = 0; j < v->dims[column]; j += SIDE) {
+        int64_t width = v->dims[column] - j < SIDE ? v->dims[column] - j : SIDE;
+        for (int64_t i = 0; i < v->dims[column - 1]; i += LENGTH) {
+            int64_t length = v->dims[column - 1] - i < LENGTH ? v->dims[column - 1] - i : LENGTH;
+            for (int64_t c = 0; c < width; c++) {
+                read_reals(r, from + i * row_stride + (j + c) * v->strides[column], row_stride, length, tile + c * PITCH);
+            }
+            for (int64_t k = 0; k < length; k++) {
+                float *row = out + (i + k) * v->to[column - 1] + j;
+                for (int64_t c = 0; c < width; c++) {
+                    row[c] = tile[c * PITCH + k];
+                }
+            }
         }
     }
 }
@@ -260,19 +321,16 @@ static void read_run(struct reading *r, int64_t from, int64_t stride, int64_t co
 /* The last two dims of the view. */
 static void read_plane(struct reading *r, int64_t from, int64_t to)
 {
-    enum { SIDE = 32 };
     const struct view *v = &r->view;
     uint32_t column = v->rank - 1;
-    bool has_rows = v->rank > 1;
-    int64_t rows = has_rows ? v->dims[column - 1] : 1;
-    int64_t row_stride = has_rows ? v->strides[column - 1] : 0;
-    int64_t row_to = has_rows ? v->to[column - 1] : 0;
-    int64_t step = v->strides[column] > row_stride && rows > 1 ? SIDE : v->dims[column];
-    for (int64_t j = 0; j < v->dims[column]; j += step) {
-        int64_t width = v->dims[column] - j < step ? v->dims[column] - j : step;
-        for (int64_t i = 0; i < rows; i++) {
-            read_run(r, from + i * row_stride + j * v->strides[column], v->strides[column], width, to + i * row_to + j);
-        }
+    int64_t rows = column > 0 ? v->dims[column - 1] : 1;
+    if (!r->integers && rows > 1 && v->strides[column] > v->strides[column - 1]) {
+        read_transposed(r, from, to);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        read_run(r, column > 0 ? from + i * v->strides[column - 1] : from, v->strides[column], v->dims[column],
+                 column > 0 ? to + i * v->to[column - 1] : to);
     }
 }
 
@@ -304,7 +362,8 @@ static enum cb_status read_entry(struct cb_tensor_file *file, const struct cb_te
 {
     struct cb__storage *storage = entry->storage < file->storage_count ? &file->storages[entry->storage] : NULL;
     r->size = cb_stored_bytes(entry->type);
-    if (!storage || r->size == 0 || entry->rank > CB_MAX_RANK || !cb__view_fits(entry, storage->bytes / r->size)) {
+    if (!storage || entry->rank > CB_MAX_RANK ||
+        !cb__view_fits(entry, cb__stored_count(entry->type, storage->bytes))) {
         char dims[192];
         return cb_fail(diag, CB_INVALID, NULL, "tensor `%s` %s reaches outside its storage in `%s`", entry->name,
                        cb_format_dims(entry->rank, entry->dims, dims), file->path);
@@ -315,7 +374,8 @@ static enum cb_status read_entry(struct cb_tensor_file *file, const struct cb_te
     const unsigned char *data;
     unsigned char *temporary;
     CB_TRY(cb__storage_load(file, storage, &data, &temporary, diag));
-    r->data = data + entry->offset * r->size;
+    r->data = data;
+    r->begin = (int64_t)entry->offset;
     r->type = entry->type;
     r->view = simplify(entry);
     read_all(r);

@@ -11,11 +11,13 @@
 
 static const struct {
     const char *name;
-    uint32_t bytes;
+    uint32_t block, bytes; /* elements that lie together, and their bytes */
 } stored_types[] = {
-#define STORED_ROW(name, bytes) {#name, bytes},
-    CB_STORED_LIST(STORED_ROW)
+#define STORED_ROW(name, bytes) {#name, 1, bytes},
+#define BLOCK_ROW(name, block, bytes) {#name, block, bytes},
+    CB_STORED_LIST(STORED_ROW) CB_BLOCK_LIST(BLOCK_ROW)
 #undef STORED_ROW
+#undef BLOCK_ROW
 };
 
 const char *cb_stored_name(enum cb_stored type)
@@ -25,18 +27,39 @@ const char *cb_stored_name(enum cb_stored type)
 
 uint32_t cb_stored_bytes(enum cb_stored type)
 {
-    return (unsigned)type < CB_STORED_COUNT ? stored_types[type].bytes : 0;
+    return (unsigned)type < CB_STORED_COUNT && stored_types[type].block == 1 ? stored_types[type].bytes : 0;
+}
+
+uint32_t cb_stored_block(enum cb_stored type)
+{
+    return (unsigned)type < CB_STORED_COUNT ? stored_types[type].block : 1;
+}
+
+uint64_t cb_stored_size(enum cb_stored type, uint64_t count)
+{
+    uint64_t bytes;
+    if ((unsigned)type >= CB_STORED_COUNT) {
+        return 0;
+    }
+    uint32_t block = stored_types[type].block;
+    uint64_t blocks = count / block + (count % block != 0);
+    return __builtin_mul_overflow(blocks, (uint64_t)stored_types[type].bytes, &bytes) ? UINT64_MAX : bytes;
+}
+
+uint64_t cb__stored_count(enum cb_stored type, uint64_t bytes)
+{
+    return (unsigned)type < CB_STORED_COUNT ? bytes / stored_types[type].bytes * stored_types[type].block : 0;
 }
 
 bool cb_stored_is_real(enum cb_stored type)
 {
-    return type <= CB_STORED_BF16 || type == CB_STORED_F8_E4M3 || type == CB_STORED_F8_E5M2;
+    return type <= CB_STORED_BF16 || type == CB_STORED_F8_E4M3 || type == CB_STORED_F8_E5M2 || cb_stored_block(type) > 1;
 }
 
 bool cb_stored_from_name(const char *name, enum cb_stored *out)
 {
     for (unsigned i = 0; i < CB_STORED_COUNT; i++) {
-        if (strcmp(name, stored_types[i].name) == 0) {
+        if (stored_types[i].block == 1 && strcmp(name, stored_types[i].name) == 0) {
             *out = (enum cb_stored)i;
             return true;
         }
@@ -62,7 +85,6 @@ static const struct {
     {"<!doctype", 9, "is a web page, not weights: the download went wrong"},
     {"<html", 5, "is a web page, not weights: the download went wrong"},
     {"\x1f\x8b", 2, "is compressed with gzip: unpack it first"},
-    {"GGUF", 4, "is a GGUF file, which is not read"},
     {"\x89HDF\r\n\x1a\n", 8, "is an HDF5 file (Keras), which is not read"},
     {"\x93NUMPY", 6, "is a NumPy array, which is not read"},
     {"\x08\x03\x12", 3, "looks like an ONNX model, which is not read"},
@@ -85,7 +107,7 @@ static enum cb_status refuse_stranger(const struct cb_tensor_file *file, const s
         return cb_fail(diag, CB_FORMAT, at,
                        "`%s` is a tar archive; the form that PyTorch wrote before 0.1.10 is not read", file->path);
     }
-    return cb_fail(diag, CB_FORMAT, at, "`%s` is not a weights file that Cambium reads (safetensors, PyTorch)",
+    return cb_fail(diag, CB_FORMAT, at, "`%s` is not a weights file that Cambium reads (safetensors, PyTorch, GGUF)",
                    file->path);
 }
 
@@ -98,6 +120,10 @@ static enum cb_status open_by_content(struct cb_tensor_file *file, const struct 
     if (begins_with(m, "PK\x03\x04", 4)) {
         file->format = "PyTorch (zip)";
         return cb__torch_zip_open(file, at, diag);
+    }
+    if (begins_with(m, "GGUF", 4)) {
+        file->format = "GGUF";
+        return cb__gguf_open(file, at, diag);
     }
     if (cb__is_torch_stream(m)) {
         file->format = "PyTorch (stream)";
@@ -313,7 +339,7 @@ enum cb_status cb_tensors_rows(const struct cb_tensor_entry *entry, int64_t firs
     part.dims[0] = rows;
     part.offset += (uint64_t)first * (uint64_t)entry->strides[0];
     part.count = entry->dims[0] ? entry->count / (uint64_t)entry->dims[0] * (uint64_t)rows : 0;
-    part.bytes = part.count * cb_stored_bytes(part.type);
+    part.bytes = cb_stored_size(part.type, part.count);
     *out = part;
     return CB_OK;
 }

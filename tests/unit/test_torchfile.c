@@ -340,7 +340,7 @@ static void what_people_have_instead_of_weights_is_named(void **state)
         {"", "is empty"},
         {"<!DOCTYPE html>\n<html>", "is a web page, not weights: the download went wrong"},
         {"version https://git-lfs.github.com/spec/v1\noid sha256:0", "is a Git LFS pointer, not the file itself"},
-        {"GGUF\x03", "is a GGUF file, which is not read"},
+        {"GGUF\x03", "is cut short or lies: it ends within its header"},
         {"\x80\x04K\x01.", "is a pickle, but not one that torch.save wrote"},
         {"PK\x03\x04 and then nothing", "is a damaged zip archive"},
         {"hello", "is not a weights file that Cambium reads"},
