@@ -181,7 +181,7 @@ static enum cb_status plain_backward_run(struct cb_instance *in)
     return CB_OK;
 }
 
-/* ---- tile: four rows against blocks of sixteen, on processors (cl/attention_tile.cl) ----------------------------- */
+/* ---- tile: some rows against blocks of sixteen, on processors (cl/attention_tile.cl) ----------------------------- */
 
 static bool tile_accepts(const struct cb_instance *in)
 {
@@ -189,12 +189,25 @@ static bool tile_accepts(const struct cb_instance *in)
     return in->x_count == 3 && s.d == s.e && s.d % 16 == 0 && s.d <= 128;
 }
 
-/* Kernels are compiled for the channels of a head, sixteen a piece: their sums stay in registers. */
+/* Kernels are compiled for the channels of a head, sixteen a piece, and for as many rows as registers hold. */
+#define TILE(pieces, rows) "-DATTENTION_PIECES=" #pieces " -DATTENTION_ROWS=" #rows
 static enum cb_status tile_kernel(struct cb_instance *in, const char *entry)
 {
-    static const char *const defines[] = {"-DATTENTION_PIECES=1", "-DATTENTION_PIECES=2", "-DATTENTION_PIECES=3",
-                                          "-DATTENTION_PIECES=4", "-DATTENTION_PIECES=5", "-DATTENTION_PIECES=6",
-                                          "-DATTENTION_PIECES=7", "-DATTENTION_PIECES=8"};
+    static const char *const defines[] = {TILE(1, 4), TILE(2, 4), TILE(3, 4), TILE(4, 4),
+                                          TILE(5, 4), TILE(6, 4), TILE(7, 4), TILE(8, 4)};
+    return in->host->kernel(in->core, "attention_tile", entry, defines[sizes_of(in).d / 16 - 1]);
+}
+
+/* Of keys and values it sums the gradients of both. */
+static int64_t pair_rows(const struct sizes *s)
+{
+    return s->d / 16 <= 2 ? 4 : 2;
+}
+
+static enum cb_status pair_kernel(struct cb_instance *in, const char *entry)
+{
+    static const char *const defines[] = {TILE(1, 4), TILE(2, 4), TILE(3, 2), TILE(4, 2),
+                                          TILE(5, 2), TILE(6, 2), TILE(7, 2), TILE(8, 2)};
     return in->host->kernel(in->core, "attention_tile", entry, defines[sizes_of(in).d / 16 - 1]);
 }
 
@@ -239,7 +252,7 @@ static enum cb_status tile_backward_prepare(struct cb_instance *in)
     CB_TRY(tile_kernel(in, "attention_turn"));
     CB_TRY(in->host->kernel(in->core, NULL, "attention_delta", NULL));
     CB_TRY(tile_kernel(in, "attention_dq_tile"));
-    CB_TRY(tile_kernel(in, "attention_dkv_tile"));
+    CB_TRY(pair_kernel(in, "attention_dkv_tile"));
     CB_TRY(in->host->workspace(in->core, CB_F32, keys > queries ? keys : queries));
     CB_TRY(in->host->workspace(in->core, CB_F32, keys > queries ? keys : queries));
     return in->host->workspace(in->core, CB_F32, s.n * s.h * s.t);
@@ -262,7 +275,8 @@ static enum cb_status tile_dkv_run(struct cb_instance *in, const struct sizes *s
 {
     CB_TRY(turn(in, TURNED_K_OR_Q, in->x[0], s->h));
     CB_TRY(turn(in, TURNED_V_OR_DY, in->dy[0], s->h));
-    return CB_LAUNCH(in, TILE_DKV, CB_GRID_LOCAL((uint64_t)(s->s + 3) / 4, (uint64_t)s->g, (uint64_t)s->n, 1, 1, 1),
+    const uint64_t tiles = (uint64_t)((s->s + pair_rows(s) - 1) / pair_rows(s));
+    return CB_LAUNCH(in, TILE_DKV, CB_GRID_LOCAL(tiles, (uint64_t)s->g, (uint64_t)s->n, 1, 1, 1),
                      CB_A_TENSOR(in->dx[1]), CB_A_TENSOR(in->dx[2]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->x[1]),
                      CB_A_TENSOR(in->x[2]), CB_A_TENSOR(in->dy[0]), CB_A_TENSOR(in->workspace[TURNED_K_OR_Q]),
                      CB_A_TENSOR(in->workspace[TURNED_V_OR_DY]), KEPT_ARGS(in), SIZE_ARGS(in, *s));
