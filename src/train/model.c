@@ -42,6 +42,21 @@ static void draw_params(struct cb_network *net, uint64_t seed)
     }
 }
 
+struct cb_wanted *cb_network_wanted(const struct cb_network *net)
+{
+    struct cb_wanted *wanted = CB_NEW_ARRAY(net->arena, struct cb_wanted, (size_t)net->param_count + 1);
+    for (uint32_t i = 0; wanted != NULL && i < net->param_count; i++) {
+        const struct cb_param *param = &net->params[i];
+        const struct cb_node *node = &net->nodes[param->node];
+        wanted[i] = (struct cb_wanted){.name = param->name, .layer = node->name, .foreign = param->decl.foreign,
+                                       .role = (enum cb_param_role)param->decl.role, .rank = param->decl.rank,
+                                       .out = param->host, .replaced = node->in_head,
+                                       .permute_hwc = param->flatten_chw};
+        memcpy(wanted[i].dims, param->decl.dims, sizeof(wanted[i].dims));
+    }
+    return wanted;
+}
+
 enum cb_status cb_model_load_weights(struct cb_model *model, const struct cb_backbone *backbone, const char *path,
                                      const struct cb_place *at, struct cb_diag *diag)
 {
@@ -50,19 +65,10 @@ enum cb_status cb_model_load_weights(struct cb_model *model, const struct cb_bac
     struct cb_name_map *maps = NULL;
     uint32_t map_count = 0;
     CB_TRY(cb_name_maps_read(arena, cb_map_get(backbone->file, "names"), &maps, &map_count, diag));
-    struct cb_wanted *wanted = CB_NEW_ARRAY(arena, struct cb_wanted, net->param_count + 1);
+    struct cb_wanted *wanted = cb_network_wanted(net);
     model->report = CB_NEW(arena, struct cb_load_report);
     if (wanted == NULL || model->report == NULL) {
         return cb_fail(diag, CB_MEMORY, at, "out of memory");
-    }
-    for (uint32_t i = 0; i < net->param_count; i++) {
-        const struct cb_param *param = &net->params[i];
-        const struct cb_node *node = &net->nodes[param->node];
-        wanted[i] = (struct cb_wanted){.name = param->name, .layer = node->name, .foreign = param->decl.foreign,
-                                       .role = (enum cb_param_role)param->decl.role, .rank = param->decl.rank,
-                                       .out = param->host, .replaced = node->in_head,
-                                       .permute_hwc = param->flatten_chw};
-        memcpy(wanted[i].dims, param->decl.dims, sizeof(wanted[i].dims));
     }
     struct cb_tensor_file *file;
     CB_TRY(cb_tensors_open(path, &file, at, diag));

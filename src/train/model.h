@@ -28,8 +28,8 @@ struct cb_backbone {
 };
 
 /* Finds `what`: a name in configs/backbones (of a file, or of a model of a family: graph/family.h), the path of a YAML file
- * (FILE.yaml:MODEL where it describes a family), `run:NAME`, or a run's folder; relative paths start
- * at `folder`, then at the working directory. Nothing but the description is read. `at` may be NULL. */
+ * (FILE.yaml:MODEL where it describes a family), a folder with one network file, `run:NAME`, or a run's folder; relative
+ * paths start at `folder`, then at the working directory. Nothing but the description is read. `at` may be NULL. */
 enum cb_status cb_backbone_open(const char *what, const char *folder, const struct cb_place *at,
                                 struct cb_backbone **out, struct cb_diag *diag);
 void cb_backbone_close(struct cb_backbone *backbone); /* accepts NULL */
@@ -54,6 +54,10 @@ struct cb_model {
     const char *weights_path;
     uint32_t head_dense;           /* node, when the head is one linear layer on features [N,C]; else CB_NONE */
 };
+
+/* What the network wants of a weights file, a param each in their order, to be put where its values are. In the network's
+ * arena; NULL when memory is exhausted. */
+struct cb_wanted *cb_network_wanted(const struct cb_network *net);
 
 /* Builds the task's network. `dataset` gives classes or values and the contract's size; NULL for `describe` without data
  * (then `class_count` stands for the classes). Random values come from `task->config.seed`. `load` false: values stay

@@ -1,5 +1,5 @@
 /* match.c: finding, checking and converting the tensors that a network wants. */
-#include "weights/match.h"
+#include "weights/match_internal.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -7,127 +7,9 @@
 
 #include "weights/internal.h"
 
-struct matching {
-    struct cb_tensor_file *file;
-    struct cb_wanted *wanted;
-    uint32_t count;
-    struct cb_arena *arena;
-    const char *prefix;    /* of every name in the file, left off; "" when there is none */
-    bool is_ours;          /* `format: cambium` */
-    const char **taken_by; /* per tensor of the file: our name, NULL when it is not taken */
-    const struct cb_place *at;
-    struct cb_diag *diag;
-};
-
-static enum cb_status no_memory(const struct matching *m)
+static enum cb_status no_memory(const struct cb__matching *m)
 {
     return cb_fail(m->diag, CB_MEMORY, m->at, "no memory to match the tensors of `%s`", cb_tensors_path(m->file));
-}
-
-/* ---- finding ---------------------------------------------------------------------------------------------------- */
-
-static const struct cb_tensor_entry *find_named(const struct matching *m, const char *name)
-{
-    if (*m->prefix == '\0') {
-        return cb_tensors_find(m->file, name);
-    }
-    struct cb_text whole = {0};
-    cb_text_addf(&whole, "%s%s", m->prefix, name);
-    const struct cb_tensor_entry *entry = whole.failed ? NULL : cb_tensors_find(m->file, whole.data);
-    cb_text_free(&whole);
-    return entry;
-}
-
-/* The names under which a tensor is looked for; NULLs where there are fewer. */
-struct candidates {
-    const char *foreign; /* in the foreign layout */
-    const char *own;
-};
-
-static struct candidates candidates_of(const struct matching *m, const struct cb_wanted *wanted,
-                                       const struct cb_name_map *map)
-{
-    struct candidates names = {.own = wanted->name};
-    if (m->is_ours || !wanted->foreign) {
-        return names;
-    }
-    names.foreign = map ? cb_name_map_param(m->arena, map, wanted->name) : NULL;
-    if (names.foreign) {
-        return names;
-    }
-    const char *layer = map ? cb_name_map_apply(m->arena, map, wanted->layer) : NULL;
-    names.foreign = cb_arena_printf(m->arena, "%s.%s", layer ? layer : wanted->layer, wanted->foreign);
-    return names;
-}
-
-static const struct cb_tensor_entry *find_wanted(const struct matching *m, const struct cb_wanted *wanted,
-                                                 const struct cb_name_map *map, bool *out_is_ours)
-{
-    struct candidates names = candidates_of(m, wanted, map);
-    const struct cb_tensor_entry *entry = names.foreign ? find_named(m, names.foreign) : NULL;
-    *out_is_ours = entry == NULL;
-    return entry ? entry : find_named(m, names.own);
-}
-
-static uint32_t count_found(const struct matching *m, const struct cb_name_map *map)
-{
-    uint32_t found = 0;
-    for (uint32_t i = 0; i < m->count; i++) {
-        bool is_ours;
-        found += find_wanted(m, &m->wanted[i], map, &is_ours) != NULL && !is_ours;
-    }
-    return found;
-}
-
-/* Copies of the maps in the arena that know the layers of what is wanted. NULL: no memory. */
-static const struct cb_name_map *with_layers(const struct matching *m, const struct cb_name_map *maps,
-                                             uint32_t map_count)
-{
-    const char **layers = CB_NEW_ARRAY(m->arena, const char *, (size_t)m->count + 1);
-    struct cb_name_map *copies = CB_NEW_ARRAY(m->arena, struct cb_name_map, (size_t)map_count + 1);
-    uint32_t layer_count = 0;
-    for (uint32_t i = 0; i < m->count && layers && copies; i++) {
-        if (layer_count == 0 || strcmp(layers[layer_count - 1], m->wanted[i].layer) != 0) {
-            layers[layer_count++] = m->wanted[i].layer;
-        }
-    }
-    for (uint32_t i = 0; i < map_count && layers && copies; i++) {
-        copies[i] = maps[i];
-        copies[i].layers = layers;
-        copies[i].layer_count = layer_count;
-    }
-    return layers ? copies : NULL;
-}
-
-/* The first of those that find the most; NULL when equal names find more than any of them. */
-static const struct cb_name_map *choose_map(const struct matching *m, const struct cb_name_map *maps,
-                                            uint32_t map_count)
-{
-    const struct cb_name_map *best = NULL;
-    uint32_t best_found = 0;
-    for (uint32_t i = 0; i < map_count && !m->is_ours; i++) {
-        uint32_t found = count_found(m, &maps[i]);
-        if (found > best_found) {
-            best = &maps[i];
-            best_found = found;
-        }
-    }
-    return best && count_found(m, NULL) > best_found ? NULL : best;
-}
-
-static const char *common_prefix(const struct cb_tensor_file *file)
-{
-    static const char *const prefixes[] = {"module.", "_orig_mod."};
-    for (size_t p = 0; p < sizeof(prefixes) / sizeof(prefixes[0]); p++) {
-        uint32_t with = 0;
-        for (uint32_t i = 0; i < cb_tensors_count(file); i++) {
-            with += cb_starts_with(cb_tensors_at(file, i)->name, prefixes[p]);
-        }
-        if (with > 0 && with == cb_tensors_count(file)) {
-            return prefixes[p];
-        }
-    }
-    return "";
 }
 
 /* ---- layouts ---------------------------------------------------------------------------------------------------- */
@@ -251,8 +133,7 @@ static bool view_as_it_is(const struct cb_wanted *w, const struct cb_tensor_entr
     return trailing_ones(entry, from);
 }
 
-/* How to read the file's tensor so that it comes out in our layout. False: it does not fit. */
-static bool view_as_ours(const struct cb_wanted *w, const struct cb_tensor_entry *entry, bool is_ours,
+bool cb__view_as_ours(const struct cb_wanted *w, const struct cb_tensor_entry *entry, bool is_ours,
                          struct cb_tensor_entry *view)
 {
     if (is_ours) {
@@ -267,7 +148,7 @@ static bool view_as_ours(const struct cb_wanted *w, const struct cb_tensor_entry
 
 /* ---- one param -------------------------------------------------------------------------------------------------- */
 
-static enum cb_status refuse_shape(const struct matching *m, struct cb_wanted *w, const struct cb_tensor_entry *entry,
+static enum cb_status refuse_shape(const struct cb__matching *m, struct cb_wanted *w, const struct cb_tensor_entry *entry,
                                    bool is_ours)
 {
     char have[192], want[192], there[192];
@@ -286,9 +167,9 @@ static enum cb_status refuse_shape(const struct matching *m, struct cb_wanted *w
     return cb_fail(m->diag, CB_MISMATCH, m->at, "`%s`: %s", cb_tensors_path(m->file), w->reason);
 }
 
-static enum cb_status miss(const struct matching *m, struct cb_wanted *w, const struct cb_name_map *map)
+static enum cb_status miss(const struct cb__matching *m, struct cb_wanted *w, const struct cb_name_map *map)
 {
-    struct candidates names = candidates_of(m, w, map);
+    struct cb__candidates names = cb__candidates_of(m, w, map);
     w->status = CB_MATCH_MISSING;
     bool is_one = !names.foreign || strcmp(names.foreign, names.own) == 0;
     w->reason = !is_one ? cb_arena_printf(m->arena, "neither `%s` nor `%s` is there", names.foreign, names.own)
@@ -296,10 +177,10 @@ static enum cb_status miss(const struct matching *m, struct cb_wanted *w, const 
     return w->reason ? CB_OK : no_memory(m);
 }
 
-static enum cb_status match_one(const struct matching *m, struct cb_wanted *w, const struct cb_name_map *map)
+static enum cb_status match_one(const struct cb__matching *m, struct cb_wanted *w, const struct cb_name_map *map)
 {
     bool is_ours;
-    const struct cb_tensor_entry *entry = find_wanted(m, w, map, &is_ours);
+    const struct cb_tensor_entry *entry = cb__find_wanted(m, w, map, &is_ours);
     w->from = NULL;
     w->reason = NULL;
     if (w->replaced) {
@@ -325,7 +206,7 @@ static enum cb_status match_one(const struct matching *m, struct cb_wanted *w, c
         return no_memory(m);
     }
     struct cb_tensor_entry view;
-    if (!view_as_ours(w, entry, is_ours, &view)) {
+    if (!cb__view_as_ours(w, entry, is_ours, &view)) {
         return refuse_shape(m, w, entry, is_ours);
     }
     w->status = CB_MATCH_KEPT;
@@ -334,7 +215,7 @@ static enum cb_status match_one(const struct matching *m, struct cb_wanted *w, c
 
 /* ---- the report ------------------------------------------------------------------------------------------------- */
 
-static enum cb_status list_wanted(const struct matching *m, enum cb_match status, struct cb_name_list *out)
+static enum cb_status list_wanted(const struct cb__matching *m, enum cb_match status, struct cb_name_list *out)
 {
     out->names = CB_NEW_ARRAY(m->arena, const char *, (size_t)m->count + 1);
     if (!out->names) {
@@ -348,7 +229,7 @@ static enum cb_status list_wanted(const struct matching *m, enum cb_match status
     return CB_OK;
 }
 
-static enum cb_status list_unused(const struct matching *m, struct cb_name_list *out)
+static enum cb_status list_unused(const struct cb__matching *m, struct cb_name_list *out)
 {
     uint32_t count = cb_tensors_count(m->file);
     out->names = CB_NEW_ARRAY(m->arena, const char *, (size_t)count + 1);
@@ -364,7 +245,7 @@ static enum cb_status list_unused(const struct matching *m, struct cb_name_list 
     return out->names ? CB_OK : no_memory(m);
 }
 
-static enum cb_status fill_report(const struct matching *m, const struct cb_name_map *map,
+static enum cb_status fill_report(const struct cb__matching *m, const struct cb_name_map *map,
                                   struct cb_load_report *report)
 {
     const char *wrapper = cb_tensors_wrapper(m->file);
@@ -386,7 +267,7 @@ static enum cb_status fill_report(const struct matching *m, const struct cb_name
 }
 
 /* One error for all that is missing and not optional. */
-static enum cb_status fail_missing(const struct matching *m)
+static enum cb_status fail_missing(const struct cb__matching *m)
 {
     struct cb_text names = {0};
     uint32_t missing = 0, wanted = 0;
@@ -420,12 +301,13 @@ enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *w
                                 struct cb_load_report *out_report, const struct cb_place *at, struct cb_diag *diag)
 {
     const char *format = cb_tensors_metadata(file, "format");
-    struct matching m = {
+    struct cb__matching m = {
         .file = file,
         .wanted = wanted,
         .count = count,
         .arena = arena,
-        .prefix = common_prefix(file),
+        .prefix = "",
+        .skip = "",
         .is_ours = format && strcmp(format, "cambium") == 0,
         .taken_by = calloc((size_t)cb_tensors_count(file) + 1, sizeof(char *)),
         .at = at,
@@ -434,12 +316,12 @@ enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *w
     if (!m.taken_by) {
         return no_memory(&m);
     }
-    const struct cb_name_map *numbered = with_layers(&m, maps, map_count);
+    const struct cb_name_map *numbered = cb__with_layers(&m, maps, map_count);
     if (!numbered) {
         free(m.taken_by);
         return no_memory(&m);
     }
-    const struct cb_name_map *map = choose_map(&m, numbered, map_count);
+    const struct cb_name_map *map = cb__choose_names(&m, numbered, map_count);
     enum cb_status status = CB_OK;
     for (uint32_t i = 0; i < count && (status == CB_OK || status == CB_MISMATCH); i++) {
         enum cb_status one = match_one(&m, &wanted[i], map);

@@ -7,8 +7,10 @@
  *   2. where the map says nothing of the layer, our layer + "." + the foreign param name   "stem.conv.weight"
  *   3. our own name                                        "stem.conv.w"
  * (3 comes first, and is all there is, when the file's metadata says `format: cambium`). Names 1 and 2 mean the foreign
- * layout, name 3 means ours. When every tensor of the file begins with `module.` or `_orig_mod.` (DataParallel,
- * torch.compile), that is left off.
+ * layout, name 3 means ours. What training code puts around a network (`module.`, `_orig_mod.`, `model.`, `backbone.`,
+ * `encoder.`, `net.`, ..., also several) is left off where more is found without it; other tensors may lie beside. The
+ * first part of a map's names (`resnet.`) is left off where nothing in the file begins with it: a network that was
+ * saved without its head.
  *
  * Layouts (ours <- foreign): FILTER [KH,KW,C,K] <- [K,C,KH,KW], and so for any number of spatial dims; MATRIX [C,K] <-
  * [K,C]; a dense layer and a filter that covers its whole input (1x1 behind a global pooling, HxW behind a flatten) may
