@@ -20,7 +20,9 @@ bool cb_cli_is_run(struct cb_arena *arena, const char *what)
     if (built_in != NULL && cb_family_find(arena, built_in, what, &path, &file, &member, NULL) == CB_OK) {
         return false;
     }
-    return (run != NULL && cb_path_exists(run)) || (folder != NULL && cb_path_exists(folder));
+    char *network = cb_arena_printf(arena, "%s/model.yaml", what); /* imported under the name of `model` */
+    return (run != NULL && cb_path_exists(run)) ||
+           (folder != NULL && cb_path_exists(folder) && !(network != NULL && cb_path_exists(network)));
 }
 
 enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const char *weights, struct cb_opened *out)

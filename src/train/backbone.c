@@ -51,6 +51,29 @@ static enum cb_status not_found(struct cb_arena *arena, const char *what, const 
                    nearest != NULL ? "`?" : "");
 }
 
+/* A folder with a network file, as `cambium import` leaves it: that file; NULL when there is none. */
+static enum cb_status find_network_file(struct cb_arena *arena, const char *folder, char **out, const struct cb_place *at,
+                                        struct cb_diag *diag)
+{
+    char **names, *first = NULL;
+    size_t count;
+    CB_TRY(cb_folder_list(arena, folder, &names, &count, at, diag));
+    for (size_t i = 0; i < count; i++) {
+        struct cb_value *file;
+        char *path = cb_ends_with(names[i], ".yaml") ? cb_path_join(arena, folder, names[i]) : NULL;
+        if (path == NULL || cb_yaml_read_file(arena, path, &file, NULL) != CB_OK || cb_map_get(file, "layers") == NULL) {
+            continue;
+        }
+        if (first != NULL) {
+            return cb_fail(diag, CB_INVALID, at, "the folder `%s` holds more than one network file; say which: `%s` or `%s`",
+                           folder, first, path);
+        }
+        first = path;
+    }
+    *out = first;
+    return CB_OK;
+}
+
 static enum cb_status locate(struct cb_backbone *b, const char *what, const char *folder, const struct cb_place *at,
                              struct cb_diag *diag)
 {
@@ -81,12 +104,17 @@ static enum cb_status locate(struct cb_backbone *b, const char *what, const char
         return not_found(b->arena, what, at, diag);
     }
     if (cb_path_is_folder(path)) {
-        char *model = cb_path_join(b->arena, path, "model.safetensors");
-        if (!cb_path_exists(model)) {
-            return cb_fail(diag, CB_NOT_FOUND, at, "the folder `%s` is no run: it has no model.safetensors", path);
+        char *model = cb_path_join(b->arena, path, "model.safetensors"), *network = NULL;
+        CB_TRY(find_network_file(b->arena, path, &network, at, diag));
+        if (network == NULL && !cb_path_exists(model)) {
+            return cb_fail(diag, CB_NOT_FOUND, at, "the folder `%s` is no run, which has a model.safetensors, and holds no "
+                           "network file (YAML with `layers`), as `cambium import` writes one", path);
         }
-        b->run = path;
-        return read_run(b, model, at, diag);
+        if (network == NULL) {
+            b->run = path;
+            return read_run(b, model, at, diag);
+        }
+        path = network;
     }
     if (cb_ends_with(path, ".safetensors")) {
         b->run = cb_path_folder(b->arena, path);

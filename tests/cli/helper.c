@@ -2,6 +2,8 @@
  *
  *     helper pictures FOLDER COUNT SEED [mirrored]    COUNT PNG pictures 20 x 16, alike within a seed; the last one mirrored
  *     helper json all|last FIELD...                   standard input is lines of JSON objects with these fields (a.b: b in a)
+ *     helper tensors FILE NAME:DIM,DIM...             a safetensors file; each tensor's values are 0, 1, 2...
+ *     helper tensor FILE NAME I VALUE                 element I of that tensor in it is VALUE
  *
  * The exit code tells, and what is wrong is said. */
 #include <jansson.h>
@@ -120,8 +122,88 @@ static int json(char **argv)
     return failed || (only_last && check_line(last, argv + 1));
 }
 
+/* ---- safetensors: 8 bytes with the length of the header, the header in JSON, the values ---- */
+
+static size_t dims_of(const char *text, json_t *dims)
+{
+    size_t count = 1;
+    while (*text != '\0') {
+        char *end;
+        long dim = strtol(text, &end, 10);
+        json_array_append_new(dims, json_integer(dim));
+        count *= (size_t)dim;
+        text = end + (*end == ',');
+    }
+    return count;
+}
+
+static int tensors(int count, char **argv)
+{
+    FILE *file = fopen(argv[0], "wb");
+    json_t *header = json_object();
+    size_t offset = 0;
+    for (int i = 1; i < count; i++) {
+        char *colon = strchr(argv[i], ':');
+        if (colon == NULL) {
+            return 2;
+        }
+        *colon = '\0';
+        json_t *dims = json_array();
+        size_t bytes = dims_of(colon + 1, dims) * sizeof(float);
+        json_object_set_new(header, argv[i], json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", dims, "data_offsets",
+                                                       (json_int_t)offset, (json_int_t)(offset + bytes)));
+        offset += bytes;
+    }
+    char *text = json_dumps(header, JSON_COMPACT);
+    uint64_t length = text != NULL ? strlen(text) : 0;
+    int failed = file == NULL || text == NULL || fwrite(&length, 8, 1, file) != 1 || fwrite(text, length, 1, file) != 1;
+    const char *name;
+    json_t *entry;
+    json_object_foreach(header, name, entry) {
+        json_int_t begin = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 0));
+        json_int_t end = json_integer_value(json_array_get(json_object_get(entry, "data_offsets"), 1));
+        for (json_int_t i = 0; !failed && i < (end - begin) / (json_int_t)sizeof(float); i++) {
+            float value = (float)i;
+            failed = fwrite(&value, sizeof(value), 1, file) != 1;
+        }
+    }
+    free(text);
+    json_decref(header);
+    return failed || fclose(file) != 0;
+}
+
+static int tensor(char **argv)
+{
+    FILE *file = fopen(argv[0], "rb");
+    uint64_t length = 0;
+    static char text[1 << 20];
+    if (file == NULL || fread(&length, 8, 1, file) != 1 || length >= sizeof(text) || fread(text, length, 1, file) != 1) {
+        return 1;
+    }
+    json_t *header = json_loads(text, 0, NULL);
+    json_t *offsets = json_object_get(json_object_get(header, argv[1]), "data_offsets");
+    long at = (long)json_integer_value(json_array_get(offsets, 0)) + atol(argv[2]) * (long)sizeof(float);
+    float value;
+    if (offsets == NULL || fseek(file, (long)(8 + length) + at, SEEK_SET) != 0 || fread(&value, sizeof(value), 1, file) != 1) {
+        return 1;
+    }
+    fclose(file);
+    json_decref(header);
+    if (value != strtof(argv[3], NULL)) {
+        printf("%s[%s] is %g\n", argv[1], argv[2], (double)value);
+        return 1;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc > 3 && strcmp(argv[1], "tensors") == 0) {
+        return tensors(argc - 2, argv + 2);
+    }
+    if (argc == 6 && strcmp(argv[1], "tensor") == 0) {
+        return tensor(argv + 2);
+    }
     if (argc > 4 && strcmp(argv[1], "pictures") == 0) {
         return pictures(argc - 2, argv + 2);
     }
