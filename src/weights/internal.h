@@ -17,6 +17,7 @@ struct cb__storage {
     enum cb_stored type;
     uint32_t users;      /* how many tensors view it: a member with several stays in memory once read */
     uint64_t zip_index;  /* of the member */
+    uint64_t skip;       /* bytes of the member before the values */
     unsigned char *held; /* what was read of it, freed on close */
     const char *key;     /* its name in a PyTorch file */
 };
@@ -37,12 +38,28 @@ struct cb_tensor_file {
     uint32_t metadata_count;
     struct cb_fact *facts;
     uint32_t fact_count;
+    struct cb_tensor_file **parts; /* of an index: its files, whose entries and storages stand here one after the other */
+    uint32_t part_count;
+    bool is_part;
+    uint32_t first_storage; /* of a part: the number that its first has in the whole */
 };
 
 /* Each fills entries, storages and metadata of a file whose mapping is there. */
 enum cb_status cb__safetensors_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__torch_stream_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__torch_zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+enum cb_status cb__index_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+enum cb_status cb__npy_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+enum cb_status cb__npz_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+bool cb__is_npz(struct zip *zip);
+/* The weights file that a folder is opened as; in the arena. */
+enum cb_status cb__weights_in_folder(struct cb_arena *arena, const char *folder, char **out, const struct cb_place *at,
+                                     struct cb_diag *diag);
+/* One file, not a folder; `is_part`: of an index, and so none itself. */
+enum cb_status cb__tensors_open_file(const char *path, bool is_part, struct cb_tensor_file **out,
+                                     const struct cb_place *at, struct cb_diag *diag);
+/* Sets file->zip from the mapping. */
+enum cb_status cb__zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__gguf_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 bool cb__is_torch_stream(const struct cb_mapping *mapping);
 

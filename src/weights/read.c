@@ -154,10 +154,18 @@ static enum cb_status read_member(struct cb_tensor_file *file, const struct cb__
                                   struct cb_diag *diag)
 {
     const char *why = NULL;
-    unsigned char beyond;
+    unsigned char beyond, before[256];
     zip_file_t *member = zip_fopen_index(file->zip, storage->zip_index, 0);
     if (!member) {
         why = zip_strerror(file->zip);
+    }
+    for (uint64_t left = storage->skip; !why && left > 0;) {
+        zip_int64_t got = zip_fread(member, before, left < sizeof(before) ? left : sizeof(before));
+        why = got > 0 ? NULL : "it ends too early";
+        left -= got > 0 ? (uint64_t)got : 0;
+    }
+    if (why) {
+        /* nothing can be read */
     } else if (zip_fread(member, data, storage->bytes) != (zip_int64_t)storage->bytes) {
         why = "it ends too early";
     } else if (zip_fread(member, &beyond, 1) != 0) { /* libzip checks the CRC when it reaches the end */
@@ -357,9 +365,26 @@ static void read_all(struct reading *r)
     }
 }
 
-static enum cb_status read_entry(struct cb_tensor_file *file, const struct cb_tensor_entry *entry, struct reading *r,
+/* The file of an index in which the entry's storage lies; `*out` is the entry as that file has it. */
+static struct cb_tensor_file *part_of(struct cb_tensor_file *file, const struct cb_tensor_entry *entry,
+                                      struct cb_tensor_entry *out)
+{
+    *out = *entry;
+    for (uint32_t i = file->part_count; i-- > 0;) {
+        if (entry->storage >= file->parts[i]->first_storage) {
+            out->storage = entry->storage - file->parts[i]->first_storage;
+            return file->parts[i];
+        }
+    }
+    return file;
+}
+
+static enum cb_status read_entry(struct cb_tensor_file *whole, const struct cb_tensor_entry *wanted, struct reading *r,
                                  struct cb_diag *diag)
 {
+    struct cb_tensor_entry here;
+    struct cb_tensor_file *file = part_of(whole, wanted, &here);
+    const struct cb_tensor_entry *entry = &here;
     struct cb__storage *storage = entry->storage < file->storage_count ? &file->storages[entry->storage] : NULL;
     r->size = cb_stored_bytes(entry->type);
     if (!storage || entry->rank > CB_MAX_RANK ||

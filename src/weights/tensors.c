@@ -86,7 +86,6 @@ static const struct {
     {"<html", 5, "is a web page, not weights: the download went wrong"},
     {"\x1f\x8b", 2, "is compressed with gzip: unpack it first"},
     {"\x89HDF\r\n\x1a\n", 8, "is an HDF5 file (Keras), which is not read"},
-    {"\x93NUMPY", 6, "is a NumPy array, which is not read"},
     {"\x08\x03\x12", 3, "looks like an ONNX model, which is not read"},
     {"\x80\x02", 2, "is a pickle, but not one that torch.save wrote"},
     {"\x80\x03", 2, "is a pickle, but not one that torch.save wrote"},
@@ -107,8 +106,46 @@ static enum cb_status refuse_stranger(const struct cb_tensor_file *file, const s
         return cb_fail(diag, CB_FORMAT, at,
                        "`%s` is a tar archive; the form that PyTorch wrote before 0.1.10 is not read", file->path);
     }
-    return cb_fail(diag, CB_FORMAT, at, "`%s` is not a weights file that Cambium reads (safetensors, PyTorch, GGUF)",
+    return cb_fail(diag, CB_FORMAT, at, "`%s` is not a weights file that Cambium reads (safetensors, PyTorch, GGUF, NumPy)",
                    file->path);
+}
+
+enum cb_status cb__zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag)
+{
+    zip_error_t error;
+    zip_error_init(&error);
+    zip_source_t *source = zip_source_buffer_create(file->mapping.data, file->mapping.bytes, 0, &error);
+    if (source) {
+        file->zip = zip_open_from_source(source, ZIP_RDONLY, &error);
+    }
+    enum cb_status status = CB_OK;
+    if (!file->zip) {
+        zip_source_free(source);
+        status = cb_fail(diag, CB_FORMAT, at, "`%s` is a damaged zip archive: %s", file->path,
+                         zip_error_strerror(&error));
+    }
+    zip_error_fini(&error);
+    return status;
+}
+
+static enum cb_status open_zip(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag)
+{
+    CB_TRY(cb__zip_open(file, at, diag));
+    if (cb__is_npz(file->zip)) {
+        file->format = "NumPy (npz)";
+        return cb__npz_open(file, at, diag);
+    }
+    file->format = "PyTorch (zip)";
+    return cb__torch_zip_open(file, at, diag);
+}
+
+/* `{` and then JSON. As the length of a safetensors header its first eight bytes would be beyond what one may have. */
+static bool is_json(const struct cb_mapping *m)
+{
+    if (m->bytes == 0 || m->data[0] != '{') {
+        return false;
+    }
+    return m->bytes < 9 || m->data[4] || m->data[5] || m->data[6] || m->data[7];
 }
 
 static enum cb_status open_by_content(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag)
@@ -118,8 +155,19 @@ static enum cb_status open_by_content(struct cb_tensor_file *file, const struct 
         return cb_fail(diag, CB_FORMAT, at, "`%s` is empty", file->path);
     }
     if (begins_with(m, "PK\x03\x04", 4)) {
-        file->format = "PyTorch (zip)";
-        return cb__torch_zip_open(file, at, diag);
+        return open_zip(file, at, diag);
+    }
+    if (begins_with(m, "\x93NUMPY", 6)) {
+        file->format = "NumPy (npy)";
+        return cb__npy_open(file, at, diag);
+    }
+    if (is_json(m)) {
+        if (file->is_part) {
+            return cb_fail(diag, CB_FORMAT, at, "`%s` is named by the index of sharded weights, but it holds no tensors",
+                           file->path);
+        }
+        file->format = "sharded";
+        return cb__index_open(file, at, diag);
     }
     if (begins_with(m, "GGUF", 4)) {
         file->format = "GGUF";
@@ -137,8 +185,8 @@ static enum cb_status open_by_content(struct cb_tensor_file *file, const struct 
     return refuse_stranger(file, at, diag);
 }
 
-enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, const struct cb_place *at,
-                               struct cb_diag *diag)
+enum cb_status cb__tensors_open_file(const char *path, bool is_part, struct cb_tensor_file **out,
+                                     const struct cb_place *at, struct cb_diag *diag)
 {
     enum cb_status status = CB_MEMORY;
     struct cb_arena *arena = cb_arena_create();
@@ -150,6 +198,7 @@ enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, co
     }
     file->arena = arena;
     file->path = own_path;
+    file->is_part = is_part;
 
     status = cb_file_map(path, &file->mapping, at, diag);
     if (status == CB_OK) {
@@ -166,10 +215,30 @@ enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, co
     return CB_OK;
 }
 
+enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, const struct cb_place *at,
+                               struct cb_diag *diag)
+{
+    if (!cb_path_is_folder(path)) {
+        return cb__tensors_open_file(path, false, out, at, diag);
+    }
+    char *inside = NULL;
+    struct cb_arena *arena = cb_arena_create();
+    enum cb_status status = arena ? cb__weights_in_folder(arena, path, &inside, at, diag)
+                                  : cb_fail(diag, CB_MEMORY, at, "no memory to open `%s`", path);
+    if (status == CB_OK) {
+        status = cb__tensors_open_file(inside, false, out, at, diag);
+    }
+    cb_arena_destroy(arena);
+    return status;
+}
+
 void cb_tensors_close(struct cb_tensor_file *file)
 {
     if (!file) {
         return;
+    }
+    for (uint32_t i = 0; i < file->part_count; i++) {
+        cb_tensors_close(file->parts[i]);
     }
     for (uint32_t i = 0; i < file->storage_count; i++) {
         free(file->storages[i].held);

@@ -1,9 +1,10 @@
 /* tensors.h: named tensors in a weights file, whatever wrote it.
  *
  * A file is recognised by its content, never by its name: safetensors, PyTorch's zip form (since 1.6) and PyTorch's
- * older stream form, GGUF. A file's every count, offset and size is checked before it is used, nothing in it is
- * executed, and opening reads no tensor data: all but zips are memory mapped, a zip's members are read one at a time
- * when a tensor of theirs is. Values stay as the file has them, in its own layouts; match.h converts.
+ * older stream form, GGUF, NumPy's npy and npz, the index of sharded safetensors or PyTorch files (docs/weights.md). A
+ * file's every count, offset and size is checked before it is used, nothing in it is executed, and opening reads no
+ * tensor data: all but zips are memory mapped, a zip's members are read one at a time when a tensor of theirs is.
+ * Values stay as the file has them, in its own layouts; match.h converts.
  *
  * An open file may be read by one thread at a time. */
 #ifndef CAMBIUM_WEIGHTS_TENSORS_H
@@ -59,13 +60,15 @@ struct cb_key_value {
 
 struct cb_tensor_file;
 
-/* Opens a weights file; the caller closes it. `at` (may be NULL): where it was named. On failure `*out` stays. */
+/* Opens a weights file, or a folder that has one (by Hugging Face's names, else the only one); the caller closes it. `at` (may be NULL): where it was named. On failure `*out` stays. */
 enum cb_status cb_tensors_open(const char *path, struct cb_tensor_file **out, const struct cb_place *at,
                                struct cb_diag *diag);
 void cb_tensors_close(struct cb_tensor_file *file); /* accepts NULL */
 
+/* The file that is read: of a folder the one in it. */
 const char *cb_tensors_path(const struct cb_tensor_file *file);
-/* "safetensors", "PyTorch (zip)", "PyTorch (stream)", "GGUF". */
+/* "safetensors", "PyTorch (zip)", "PyTorch (stream)", "GGUF", "NumPy (npz)", "NumPy (npy)", "safetensors, sharded",
+ * "PyTorch, sharded". */
 const char *cb_tensors_format(const struct cb_tensor_file *file);
 /* The key of the dict in which the tensors lay ("state_dict"), NULL when they lay at the top. */
 const char *cb_tensors_wrapper(const struct cb_tensor_file *file);

@@ -331,25 +331,6 @@ enum cb_status cb__torch_stream_open(struct cb_tensor_file *file, const struct c
 
 /* ---- the zip form ----------------------------------------------------------------------------------------------- */
 
-static enum cb_status open_zip(struct torch_reader *r)
-{
-    struct cb_tensor_file *file = r->file;
-    zip_error_t error;
-    zip_error_init(&error);
-    zip_source_t *source = zip_source_buffer_create(file->mapping.data, file->mapping.bytes, 0, &error);
-    if (source) {
-        file->zip = zip_open_from_source(source, ZIP_RDONLY, &error);
-    }
-    enum cb_status status = CB_OK;
-    if (!file->zip) {
-        zip_source_free(source);
-        status = cb_fail(r->diag, CB_FORMAT, r->at, "`%s` is a damaged zip archive: %s", file->path,
-                         zip_error_strerror(&error));
-    }
-    zip_error_fini(&error);
-    return status;
-}
-
 /* A small member whole, in `arena`, with a zero behind it. */
 static enum cb_status read_small(struct torch_reader *r, struct cb_arena *arena, zip_uint64_t index, size_t max_bytes,
                                  char **out, size_t *out_bytes)
@@ -427,7 +408,6 @@ static enum cb_status read_zip(struct torch_reader *r, struct cb__pickle *pickle
     zip_uint64_t index = 0;
     char *data;
     struct cb__pickle_value *top;
-    CB_TRY(open_zip(r));
     CB_TRY(find_pickle(r, &index));
     CB_TRY(check_byte_order(r, pickle->arena));
     CB_TRY(read_small(r, pickle->arena, index, CB__PICKLE_MAX_BYTES, &data, &pickle->bytes));
