@@ -67,7 +67,7 @@ struct cb__onnx_model {
     const struct cb_place *at; /* while it is opened */
 };
 
-/* ---- making the graph (onnx_build.c) ------------------------------------------------------------------------------ */
+/* ---- making the graph (onnx_names.c, onnx_build.c) ------------------------------------------------------------------------------ */
 
 struct cb_onnx_value *cb__onnx_add_value(struct cb_onnx_graph *graph, const char *name);
 /* Enters a value under a name. FORMAT where the name is taken in this scope. */
