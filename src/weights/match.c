@@ -148,8 +148,8 @@ bool cb__view_as_ours(const struct cb_wanted *w, const struct cb_tensor_entry *e
 
 /* ---- one param -------------------------------------------------------------------------------------------------- */
 
-static enum cb_status refuse_shape(const struct cb__matching *m, struct cb_wanted *w, const struct cb_tensor_entry *entry,
-                                   bool is_ours)
+enum cb_status cb__refuse_shape(const struct cb__matching *m, struct cb_wanted *w, const struct cb_tensor_entry *entry,
+                                bool is_ours)
 {
     char have[192], want[192], there[192];
     int64_t dims[CB_MAX_RANK];
@@ -183,6 +183,9 @@ static enum cb_status match_one(const struct cb__matching *m, struct cb_wanted *
     const struct cb_tensor_entry *entry = cb__find_wanted(m, w, map, &is_ours);
     w->from = NULL;
     w->reason = NULL;
+    if (entry && !is_ours && cb__parts_of(m, w, map) > 1) {
+        return cb__match_parts(m, w, map);
+    }
     if (w->replaced) {
         w->status = CB_MATCH_REPLACED;
         if (entry) {
@@ -207,7 +210,7 @@ static enum cb_status match_one(const struct cb__matching *m, struct cb_wanted *
     }
     struct cb_tensor_entry view;
     if (!cb__view_as_ours(w, entry, is_ours, &view)) {
-        return refuse_shape(m, w, entry, is_ours);
+        return cb__refuse_shape(m, w, entry, is_ours);
     }
     w->status = CB_MATCH_KEPT;
     return w->out ? cb_tensors_read_f32(m->file, &view, w->out, m->diag) : CB_OK;

@@ -51,7 +51,9 @@ struct cb_wanted {
 /* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for
  * one part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. ""
  * is before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first.
- * `ours` may also be a param, "blocks.*.scale.w"; then `theirs` is the tensor's whole name.
+ * `ours` may also be a param, "blocks.*.scale.w"; then `theirs` is the tensor's whole name. Several rules of one `ours`
+ * behind each other (a list in YAML) are the parts of one: the file has the layer's outputs in as many tensors, those of
+ * "attn.qkv" in "query", "key" and "value", which are put behind each other.
  *
  * `#` in `theirs` is a running number: it takes the place of a `*` and stands for the position of what that `*` of
  * `ours` matched, in the order in which the layers run, among all blocks whose names fit `ours` that far and that the
@@ -88,8 +90,12 @@ struct cb_load_report {
 
 /* The name that `rules` give `layer`, in the arena; NULL when no rule speaks of it (or memory is exhausted). */
 char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer);
-/* The name of the tensor that `rules` give the param of that name, "blocks.0.scale.w"; NULL when none speaks of it. */
-char *cb_name_map_param(struct cb_arena *arena, const struct cb_name_map *map, const char *param);
+/* How many tensors hold the param `param` ("blocks.0.qkv.w") of `layer`, by the rules: 1, unless they list several. */
+uint32_t cb_name_map_parts(const struct cb_name_map *map, const char *layer, const char *param);
+/* The name of number `part` of them; `foreign` is what the param is called ("weight") where the rules name its layer.
+ * NULL when no rule speaks of it. */
+char *cb_name_map_tensor(struct cb_arena *arena, const struct cb_name_map *map, const char *layer, const char *param,
+                         const char *foreign, uint32_t part);
 /* Reads `names:` of a backbone file into the arena: maps by label, each from our names to theirs,
  *     names: {timm: {}, torchvision: {conv_stem: features.0.0, bn1: features.0.1}}
  * An empty one says that the names are equal. NULL or null gives none. Collects errors. */

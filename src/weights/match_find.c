@@ -25,11 +25,12 @@ struct cb__candidates cb__candidates_of(const struct cb__matching *m, const stru
     if (m->is_ours || !wanted->foreign) {
         return names;
     }
-    names.foreign = map ? cb_name_map_param(m->arena, map, wanted->name) : NULL;
+    if (map) {
+        names.foreign =
+            cb_name_map_tensor(m->arena, map, wanted->layer, wanted->name, wanted->foreign, m->part);
+    }
     if (!names.foreign) {
-        const char *layer = map ? cb_name_map_apply(m->arena, map, wanted->layer) : NULL;
-        layer = layer ? layer : wanted->layer;
-        names.foreign = cb_arena_printf(m->arena, "%s%s%s", layer, *layer ? "." : "", wanted->foreign);
+        names.foreign = cb_arena_printf(m->arena, "%s.%s", wanted->layer, wanted->foreign);
     }
     if (map && names.foreign && *m->skip && cb_starts_with(names.foreign, m->skip)) {
         names.foreign += strlen(m->skip);

@@ -1,5 +1,5 @@
-/* match_internal.h: between match.c, which fills params, match_find.c, which finds a tensor by name, and
- * match_structure.c, which finds it by shape. */
+/* match_internal.h: between match.c, which fills params, match_find.c, which finds a tensor by name, match_parts.c, which
+ * puts one together from several, and match_structure.c, which finds it by shape. */
 #ifndef CAMBIUM_WEIGHTS_MATCH_INTERNAL_H
 #define CAMBIUM_WEIGHTS_MATCH_INTERNAL_H
 
@@ -12,6 +12,7 @@ struct cb__matching {
     struct cb_arena *arena;
     const char *prefix;    /* of the file's names, left off; "" when there is none */
     const char *skip;      /* of the map's names, which the file leaves off: "resnet."; "" when there is none */
+    uint32_t part;         /* which of several tensors for one param is looked for */
     bool is_ours;          /* `format: cambium` */
     const char **taken_by; /* per tensor of the file: our name, NULL when it is not taken */
     const struct cb_place *at;
@@ -38,5 +39,13 @@ const struct cb_name_map *cb__choose_names(struct cb__matching *m, const struct 
 /* How to read the file's tensor so that it comes out in our layout. False: it does not fit. */
 bool cb__view_as_ours(const struct cb_wanted *wanted, const struct cb_tensor_entry *entry, bool is_ours,
                       struct cb_tensor_entry *out_view);
+/* Says that the file's tensor does not fit. MISMATCH. */
+enum cb_status cb__refuse_shape(const struct cb__matching *m, struct cb_wanted *wanted,
+                                const struct cb_tensor_entry *entry, bool is_ours);
+/* How many tensors of the file hold `wanted` by `map`, which may be NULL. */
+uint32_t cb__parts_of(const struct cb__matching *m, const struct cb_wanted *wanted, const struct cb_name_map *map);
+/* Fills what is in several, as match_one of match.c does what is in one. A param that is replaced takes them all the
+ * same, so that none of them counts as unused. */
+enum cb_status cb__match_parts(const struct cb__matching *m, struct cb_wanted *wanted, const struct cb_name_map *map);
 
 #endif

@@ -110,12 +110,12 @@ static uint64_t read_number(const char **at)
     return number;
 }
 
-/* False: at `text`, which lies in `theirs`, is an ordinary letter. */
-static bool read_sign(const char *theirs, const char *text, struct sign *out)
+/* False: at `text` is an ordinary letter. */
+static bool read_sign(const char *text, struct sign *out)
 {
     *out = (struct sign){.length = 1, .step = 1};
     if (*text == '*') {
-        return is_star(text) && (text == theirs || text[-1] == '.');
+        return true;
     }
     if (*text != '#') {
         return false;
@@ -146,12 +146,12 @@ static uint32_t count_stars(const char *pattern)
 }
 
 /* How many signs from `text` on take a star of `ours`. */
-static uint32_t count_takers(const char *theirs, const char *text)
+static uint32_t count_takers(const char *text)
 {
     uint32_t takers = 0;
     struct sign sign;
     while (*text) {
-        bool found = read_sign(theirs, text, &sign);
+        bool found = read_sign(text, &sign);
         takers += found && !sign.is_again;
         text += sign.length;
     }
@@ -186,13 +186,13 @@ static char *rewrite(struct cb_arena *arena, const struct cb_name_map *map, cons
     uint64_t number = 0;
     struct sign sign;
     for (const char *at = theirs; *at; at += sign.length) {
-        if (!read_sign(theirs, at, &sign)) {
+        if (!read_sign(at, &sign)) {
             cb_text_add_bytes(&name, at, 1);
         } else if (sign.is_again) {
             cb_text_addf(&name, "%" PRIu64, number);
         } else if (sign.is_number) { /* the last takes all that are left */
             uint32_t parent = parts_to_star(rule->ours, taken);
-            taken = count_takers(theirs, at + sign.length) == 0 ? stars : taken + 1;
+            taken = count_takers(at + sign.length) == 0 ? stars : taken + 1;
             uint32_t parts = parts_to_star(rule->ours, taken);
             number = sign.first + sign.step * number_of(map, rule->ours, layer, parts, parent);
             cb_text_addf(&name, "%" PRIu64, number);
@@ -215,32 +215,64 @@ static bool ends_with_star(const char *pattern)
     return length > 0 && pattern[length - 1] == '*' && (length == 1 || pattern[length - 2] == '.');
 }
 
-/* `is_param`: only rules that name all of it, its last part in letters. */
-static char *apply(struct cb_arena *arena, const struct cb_name_map *map, const char *name, bool is_param)
+/* The rule that wins for `name`, and what it leaves of it; NULL: none speaks of it. `is_param`: only rules that name all
+ * of it, its last part in letters. */
+static const struct cb_name_rule *find_rule(const struct cb_name_map *map, const char *name, bool is_param,
+                                            const char **out_rest)
 {
     const struct cb_name_rule *best = NULL;
-    const char *best_rest = NULL;
     uint32_t best_weight = 0;
     for (uint32_t i = 0; i < map->count; i++) {
         const char *rest = NULL, *ours = map->rules[i].ours;
         uint32_t weight = rule_weight(ours, name, &rest);
         if (weight > best_weight && !(is_param && (*rest != '\0' || ends_with_star(ours)))) {
             best = &map->rules[i];
-            best_rest = rest;
+            *out_rest = rest;
             best_weight = weight;
         }
     }
-    return best ? rewrite(arena, map, best, name, best_rest) : NULL;
+    return best;
+}
+
+/* How many rules of one `ours` stand behind each other from `first` on. */
+static uint32_t count_parts(const struct cb_name_map *map, const struct cb_name_rule *first)
+{
+    const struct cb_name_rule *rule = first + 1;
+    while (rule < map->rules + map->count && strcmp(rule->ours, first->ours) == 0) {
+        rule++;
+    }
+    return (uint32_t)(rule - first);
+}
+
+static char *apply(struct cb_arena *arena, const struct cb_name_map *map, const char *name, bool is_param, uint32_t part)
+{
+    const char *rest = NULL;
+    const struct cb_name_rule *rule = find_rule(map, name, is_param, &rest);
+    return rule && part < count_parts(map, rule) ? rewrite(arena, map, rule + part, name, rest) : NULL;
 }
 
 char *cb_name_map_apply(struct cb_arena *arena, const struct cb_name_map *map, const char *layer)
 {
-    return apply(arena, map, layer, false);
+    return apply(arena, map, layer, false, 0);
 }
 
-char *cb_name_map_param(struct cb_arena *arena, const struct cb_name_map *map, const char *param)
+uint32_t cb_name_map_parts(const struct cb_name_map *map, const char *layer, const char *param)
 {
-    return apply(arena, map, param, true);
+    const char *rest = NULL;
+    const struct cb_name_rule *rule = find_rule(map, param, true, &rest);
+    rule = rule ? rule : find_rule(map, layer, false, &rest);
+    return rule ? count_parts(map, rule) : 1;
+}
+
+char *cb_name_map_tensor(struct cb_arena *arena, const struct cb_name_map *map, const char *layer, const char *param,
+                         const char *foreign, uint32_t part)
+{
+    const char *rest = NULL;
+    if (find_rule(map, param, true, &rest)) {
+        return apply(arena, map, param, true, part);
+    }
+    const char *theirs = apply(arena, map, layer, false, part);
+    return theirs ? cb_arena_printf(arena, "%s%s%s", theirs, *theirs ? "." : "", foreign) : NULL;
 }
 
 const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint32_t count, const char *label)
@@ -257,11 +289,11 @@ const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint3
 static enum cb_status check_signs(const char *ours, const struct cb_value *theirs, struct cb_diag *diag)
 {
     const char *text = theirs->text;
-    uint32_t stars = count_stars(ours), takers = count_takers(text, text);
+    uint32_t stars = count_stars(ours), takers = count_takers(text);
     bool ends_with_number = false, has_number = false;
     struct sign sign;
     for (const char *at = text; *at; at += sign.length) {
-        if (!read_sign(text, at, &sign)) {
+        if (!read_sign(at, &sign)) {
             continue;
         }
         if (sign.is_again && !has_number) {
@@ -287,11 +319,33 @@ static enum cb_status check_signs(const char *ours, const struct cb_value *their
     return CB_OK;
 }
 
+/* How many rules the lists of `map` make. */
+static size_t count_rules(const struct cb_value *map)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < map->as.map.count; i++) {
+        const struct cb_value *theirs = map->as.map.entries[i].value;
+        count += theirs->kind == CB_KIND_LIST ? theirs->as.list.count : 1;
+    }
+    return count;
+}
+
+static enum cb_status read_rule(struct cb_name_map *map, struct cb_name_rule *rules, const char *ours,
+                                const struct cb_value *theirs, struct cb_diag *diag)
+{
+    if (theirs->kind == CB_KIND_LIST || theirs->kind == CB_KIND_MAP || theirs->kind == CB_KIND_NULL) {
+        return cb_fail(diag, CB_INVALID, &theirs->at, "`%s` must be the name of a layer, or a list of several, not %s",
+                       ours, cb_kind_name(theirs->kind));
+    }
+    rules[map->count++] = (struct cb_name_rule){.ours = ours, .theirs = theirs->text};
+    return check_signs(ours, theirs, diag);
+}
+
 static enum cb_status read_map(struct cb_arena *arena, const struct cb_entry *entry, struct cb_name_map *out,
                                struct cb_diag *diag)
 {
     const struct cb_value *map = entry->value;
-    out->label = entry->key;
+    *out = (struct cb_name_map){.label = entry->key};
     if (map->kind == CB_KIND_NULL) {
         return CB_OK;
     }
@@ -299,25 +353,21 @@ static enum cb_status read_map(struct cb_arena *arena, const struct cb_entry *en
         return cb_fail(diag, CB_INVALID, &map->at, "`names` has under `%s` %s, not a map of our names to theirs",
                        entry->key, cb_kind_name(map->kind));
     }
-    struct cb_name_rule *rules = CB_NEW_ARRAY(arena, struct cb_name_rule, map->as.map.count + 1);
+    struct cb_name_rule *rules = CB_NEW_ARRAY(arena, struct cb_name_rule, count_rules(map) + 1);
     if (!rules) {
         return cb_fail(diag, CB_MEMORY, &map->at, "no memory for the names under `%s`", entry->key);
     }
     enum cb_status status = CB_OK;
     for (size_t i = 0; i < map->as.map.count; i++) {
-        const struct cb_entry *rule = &map->as.map.entries[i];
-        const struct cb_value *theirs = rule->value;
-        if (theirs->kind == CB_KIND_LIST || theirs->kind == CB_KIND_MAP || theirs->kind == CB_KIND_NULL) {
-            status = cb_fail(diag, CB_INVALID, &theirs->at, "`%s` must be the name of a layer, not %s", rule->key,
-                             cb_kind_name(theirs->kind));
-            continue;
+        const char *ours = map->as.map.entries[i].key;
+        const struct cb_value *theirs = map->as.map.entries[i].value;
+        const bool is_list = theirs->kind == CB_KIND_LIST && theirs->as.list.count > 0;
+        for (size_t k = 0; k < (is_list ? theirs->as.list.count : 1); k++) {
+            enum cb_status one = read_rule(out, rules, ours, is_list ? theirs->as.list.items[k] : theirs, diag);
+            status = status == CB_OK ? one : status;
         }
-        enum cb_status signs = check_signs(rule->key, theirs, diag);
-        status = status == CB_OK ? signs : status;
-        rules[i] = (struct cb_name_rule){.ours = rule->key, .theirs = theirs->text};
     }
     out->rules = rules;
-    out->count = (uint32_t)map->as.map.count;
     return status;
 }
 

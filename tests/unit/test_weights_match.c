@@ -1,79 +1,5 @@
 /* test_weights_match.c: tensors of foreign names and layouts onto a network's params. */
-#include "weights_common.h"
-
-#include "weights/match.h"
-#include "weights/safetensors.h"
-
-struct fixture {
-    char *folder;
-    char path[4096];
-    struct cb_arena *arena;
-    struct cb_diag *diag;
-    struct cb_tensor_file *file;
-};
-
-static int set_up(void **state)
-{
-    struct fixture *f = calloc(1, sizeof(*f));
-    f->folder = make_test_folder();
-    snprintf(f->path, sizeof(f->path), "%s/net.safetensors", f->folder);
-    f->arena = cb_arena_create();
-    f->diag = cb_diag_create();
-    *state = f;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    cb_tensors_close(f->file);
-    cb_arena_destroy(f->arena);
-    cb_diag_destroy(f->diag);
-    unlink(f->path);
-    rmdir(f->folder);
-    free(f->folder);
-    free(f);
-    return 0;
-}
-
-/* Writes F32 tensors whose element i is first + i, and opens the file. */
-struct spec {
-    const char *name;
-    uint32_t rank;
-    int64_t dims[CB_MAX_RANK];
-    float first;
-};
-static void make_file(struct fixture *f, const struct spec *specs, uint32_t count, const char *format)
-{
-    struct cb_safetensors_entry entries[16] = {0};
-    float *data[16] = {0};
-    assert_true(count <= 16);
-    for (uint32_t i = 0; i < count; i++) {
-        int64_t elements = 1;
-        for (uint32_t d = 0; d < specs[i].rank; d++) {
-            elements *= specs[i].dims[d];
-        }
-        data[i] = malloc((size_t)elements * sizeof(float));
-        for (int64_t e = 0; e < elements; e++) {
-            data[i][e] = specs[i].first + (float)e;
-        }
-        entries[i] = (struct cb_safetensors_entry){.name = specs[i].name, .type = CB_STORED_F32, .rank = specs[i].rank,
-                                                   .data = data[i]};
-        memcpy(entries[i].dims, specs[i].dims, sizeof(specs[i].dims));
-    }
-    const struct cb_key_value metadata = {"format", format ? format : ""};
-    assert_int_equal(cb_safetensors_write(f->path, entries, count, &metadata, format ? 1 : 0, NULL), CB_OK);
-    for (uint32_t i = 0; i < count; i++) {
-        free(data[i]);
-    }
-    assert_int_equal(cb_tensors_open(f->path, &f->file, NULL, NULL), CB_OK);
-}
-
-static enum cb_status match(struct fixture *f, struct cb_wanted *wanted, uint32_t count, const struct cb_name_map *maps,
-                            uint32_t map_count, struct cb_load_report *report)
-{
-    return cb_weights_match(f->file, wanted, count, maps, map_count, f->arena, report, NULL, f->diag);
-}
+#include "weights_match_common.h"
 
 static void filters_and_matrices_come_out_channels_last(void **state)
 {
@@ -434,7 +360,7 @@ static void name_maps_are_read_from_yaml(void **state)
     assert_int_equal(maps[0].count, 0);
     assert_string_equal(cb_name_map_apply(f->arena, &maps[1], "blocks.7.bn"), "features.7.conv.bn");
 
-    static const char wrong[] = "x: {a.*: b, c: [d]}\n";
+    static const char wrong[] = "x: {a.*: b, c: {d: e}}\n";
     assert_int_equal(cb_yaml_read_text(f->arena, "names.yaml", wrong, sizeof(wrong) - 1, &value, f->diag), CB_OK);
     assert_int_equal(cb_name_maps_read(f->arena, value, &maps, &count, f->diag), CB_INVALID);
     assert_says(f->diag, "names.yaml:1:10: error: `a.*` and `b` must have the same number of `*`");
@@ -450,6 +376,8 @@ static void name_rules_whose_signs_do_not_fit_are_refused(void **state)
         {"x: {a.*: 'b.#.#'}", "`a.*` and `b.#.#` must have the same number of `*` or `#`"},
         {"x: {a.*.*.*: 'b.#.*'}", "`a.*.*.*` and `b.#.*` must have the same number of `*` or `#`"},
         {"x: {a.*.*: 'b.##.#'}", "`##` in `b.##.#` has no `#` before it whose number it could repeat"},
+        {"x: {a.*: [b.*, b]}", "`a.*` and `b` must have the same number of `*`"},
+        {"x: {a: []}", "`a` must be the name of a layer, or a list of several, not a list"},
         {"x: {a.*: 'b.#1000000'}", "`#1000000` in `b.#1000000` must stay below 1000000"},
         {"x: {a.*: 'b.#1+99999999999999999999'}", "`#1+99999999999999999999` in"},
     };
@@ -466,7 +394,6 @@ static void name_rules_whose_signs_do_not_fit_are_refused(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(filters_and_matrices_come_out_channels_last),
         TEST(a_dense_layer_behind_a_flatten_is_reordered),
