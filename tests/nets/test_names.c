@@ -15,7 +15,9 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
 #include "base/text.h"
+#include "graph/family.h"
 #include "graph/network.h"
 #include "weights/match.h"
 
@@ -103,10 +105,11 @@ static uint32_t make_file(const char *list, char *path, const char **names)
 
 static struct cb_network *read_backbone(const char *name)
 {
-    char path[1024];
+    char *path;
+    const char *member;
     struct cb_value *file;
-    snprintf(path, sizeof(path), "%s/configs/backbones/%s.yaml", CB_SOURCE_ROOT, name);
-    must(cb_yaml_read_file(world.arena, path, &file, world.diag));
+    must(cb_family_find(world.arena, CB_SOURCE_ROOT "/configs/backbones", name, &path, &file, &member, world.diag));
+    must(cb_family_settle(world.arena, file, member, &file, world.diag));
     struct cb_network *net = cb_network_create(world.registry, name);
     assert_non_null(net);
     must(cb_network_read(net, file, NULL, CB_SOURCE_ROOT "/configs/backbones", world.diag));
@@ -166,22 +169,23 @@ static void test_map(void **state)
 
 int main(void)
 {
-    static const char *const cases[] = {"resnet18.torchvision",     "resnet18.timm",
-                                        "resnet50.torchvision",     "resnet50.timm",
-                                        "vgg16.torchvision",        "vgg16.timm",
-                                        "mobilenet_v2.torchvision", "mobilenet_v2.timm",
-                                        "efficientnet_lite0.timm",  "efficientnet_lite0.efficientnet_pytorch"};
-    enum { CASES = sizeof(cases) / sizeof(cases[0]) };
-    struct CMUnitTest tests[CASES];
+    char **cases;
+    size_t count = 0;
     world.arena = cb_arena_create();
     world.diag = cb_diag_create();
     world.registry = cb_registry_create(&cb__host);
-    for (size_t i = 0; i < CASES; i++) {
-        tests[i] = (struct CMUnitTest){cases[i], test_map, NULL, NULL, (void *)(uintptr_t)cases[i]};
+    if (cb_folder_list(world.arena, CB_SOURCE_ROOT "/tests/nets/names", &cases, &count, NULL, world.diag) != CB_OK) {
+        return 1;
     }
-    int failed = _cmocka_run_group_tests("names", tests, CASES, NULL, NULL);
+    struct CMUnitTest *tests = calloc(count, sizeof(*tests));
+    for (size_t i = 0; tests != NULL && i < count; i++) {
+        cases[i][strlen(cases[i]) - strlen(".txt")] = '\0';
+        tests[i] = (struct CMUnitTest){cases[i], test_map, NULL, NULL, cases[i]};
+    }
+    int failed = tests == NULL || count == 0 || _cmocka_run_group_tests("names", tests, count, NULL, NULL) != 0;
+    free(tests);
     cb_registry_destroy(world.registry);
     cb_diag_destroy(world.diag);
     cb_arena_destroy(world.arena);
-    return failed != 0;
+    return failed;
 }

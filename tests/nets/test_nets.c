@@ -1,4 +1,5 @@
-/* Every backbone against PyTorch: `test_nets [NETWORK...]`, all that have a NAME.json beside this file when none is named.
+/* Every backbone against PyTorch: `test_nets [NETWORK...]`, all that have a NAME.json beside this file when none is named;
+ * the folder zoo has those of more members of families, which take long.
  *
  * The references hold what torchvision's or timm's own network gives with weights from formula.h, in double precision:
  *   inference  all layers frozen, folded and fused: scores within 1e-4
@@ -20,6 +21,7 @@
 
 #include "base/file.h"
 #include "formula.h"
+#include "graph/family.h"
 #include "graph/plan.h"
 
 #define SLACK 1.5 /* of the estimate */
@@ -90,16 +92,40 @@ struct subject {
     uint64_t input_bytes[MAX_INPUTS];
     uint32_t input_count;
     int32_t *labels;
+    float **weights; /* of each param, from the formula */
 };
 
+/* The last that has params: behind it there may be an activation and a pooling. */
+static uint32_t last_node(const struct subject *s)
+{
+    uint32_t output = s->net->wires[s->net->backbone_output].node;
+    for (uint32_t i = 0; i < s->net->param_count; i++) {
+        if (s->net->params[i].node == output) {
+            return output;
+        }
+    }
+    return s->net->params[s->net->param_count - 1].node;
+}
+
+/* Computed once and kept: a network may have a hundred million. */
 static void set_weights(struct subject *s)
 {
     const struct cb_value *variances = get(s->reference, "variances");
-    uint32_t output_node = s->net->wires[s->net->backbone_output].node;
+    uint32_t output_node = last_node(s);
+    const bool is_first = s->weights == NULL;
+    s->weights = is_first ? calloc(s->net->param_count, sizeof(*s->weights)) : s->weights;
+    assert_non_null(s->weights);
     for (uint32_t i = 0; i < s->net->param_count; i++) {
         struct cb_param *param = &s->net->params[i];
-        const struct cb_value *variance = cb_map_get(variances, s->net->nodes[param->node].name);
-        formula_set_param(param, param->node == output_node, variance != NULL ? number(variance) : 1.0);
+        const size_t bytes = (size_t)param->count * sizeof(float);
+        if (is_first) {
+            const struct cb_value *variance = cb_map_get(variances, s->net->nodes[param->node].name);
+            formula_set_param(param, param->node == output_node, variance != NULL ? number(variance) : 1.0);
+            s->weights[i] = malloc(bytes);
+            assert_non_null(s->weights[i]);
+            memcpy(s->weights[i], param->host, bytes);
+        }
+        memcpy(param->host, s->weights[i], bytes);
     }
 }
 
@@ -155,17 +181,31 @@ static void make_lengths(struct subject *s, const struct cb_value *list)
     s->inputs[i] = lengths;
 }
 
+/* A network for tests alone, beside this file, or a backbone. */
+static struct cb_value *read_network_file(const char *name)
+{
+    char path[1024], *found;
+    const char *member = NULL;
+    struct cb_value *file, *settled;
+    snprintf(path, sizeof(path), "%s/tests/nets/%s.yaml", CB_SOURCE_ROOT, name);
+    if (cb_path_exists(path)) {
+        must(cb_yaml_read_file(world.arena, path, &file, world.diag));
+    } else {
+        must(cb_family_find(world.arena, CB_SOURCE_ROOT "/configs/backbones", name, &found, &file, &member, world.diag));
+    }
+    must(cb_family_settle(world.arena, file, member, &settled, world.diag));
+    return settled;
+}
+
 static void open_subject(struct subject *s, const char *name)
 {
     char path[1024];
-    struct cb_value *reference, *file;
+    struct cb_value *reference, *file = read_network_file(name);
     snprintf(path, sizeof(path), "%s/tests/nets/%s.json", CB_SOURCE_ROOT, name);
-    must(cb_json_read_file(world.arena, path, &reference, world.diag));
-    snprintf(path, sizeof(path), "%s/configs/backbones/%s.yaml", CB_SOURCE_ROOT, name);
-    if (!cb_path_exists(path)) { /* a network for tests alone */
-        snprintf(path, sizeof(path), "%s/tests/nets/%s.yaml", CB_SOURCE_ROOT, name);
+    if (!cb_path_exists(path)) {
+        snprintf(path, sizeof(path), "%s/tests/nets/zoo/%s.json", CB_SOURCE_ROOT, name);
     }
-    must(cb_yaml_read_file(world.arena, path, &file, world.diag));
+    must(cb_json_read_file(world.arena, path, &reference, world.diag));
     const struct cb_value *size = cb_map_get(reference, "size"); /* of pictures */
     int64_t pixels[2] = {0, 0};
     for (size_t i = 0; size != NULL && i < 2; i++) {
@@ -199,6 +239,10 @@ static void open_subject(struct subject *s, const char *name)
 
 static void close_subject(struct subject *s)
 {
+    for (uint32_t i = 0; i < s->net->param_count; i++) {
+        free(s->weights[i]);
+    }
+    free(s->weights);
     cb_network_destroy(s->net);
     for (uint32_t i = 0; i < s->input_count; i++) {
         free(s->inputs[i]);
@@ -309,7 +353,7 @@ static void compare_loss(const struct subject *s, const char *what, double loss,
 static void compare_gradients(const struct subject *s, const char *what, const struct cb_value *mode,
                               const struct cb_store *store)
 {
-    const struct cb_value *table = get(mode, "gradients");
+    const struct cb_value *table = get(mode, "gradients"), *whole = cb_map_get(mode, "gradients_norm");
     double all = 0.0, worst = 0.0;
     const char *worst_name = "none";
     uint32_t compared = 0, wrong = 0;
@@ -317,9 +361,12 @@ static void compare_gradients(const struct subject *s, const char *what, const s
         double norm = number_at(table->as.map.entries[i].value, 0);
         all += norm * norm;
     }
+    if (whole != NULL) { /* the table has a sample of the params */
+        all = number(whole) * number(whole);
+    }
     for (uint32_t p = 0; p < s->net->param_count; p++) {
         const struct cb_param *param = &s->net->params[p];
-        if (!param->trainable) {
+        if (!param->trainable || (whole != NULL && cb_map_get(table, param->name) == NULL)) {
             continue;
         }
         const struct cb_value *row = get(table, param->name);
@@ -447,7 +494,7 @@ static void test_network(void **state)
 int main(int argc, char **argv)
 {
     static const char *const all[] = {"lenet", "zoo", "small_cnn", "unet", "densenet", "shufflenet", "convnext", "encoder",
-                                      "decoder", "moves", "resnet18", "resnet50", "vgg16", "mobilenet_v2", "efficientnet_lite0"};
+                                      "decoder", "moves", "resnet18", "resnet50", "mobilenet_v2", "efficientnet_lite0"};
     size_t count = argc > 1 ? (size_t)argc - 1 : sizeof(all) / sizeof(all[0]);
     struct CMUnitTest tests[64];
     world.arena = cb_arena_create();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/nets/*.json and tests/nets/names/*.txt with PyTorch, torchvision and timm.
+"""Makes tests/nets/*.json, tests/nets/zoo/*.json and tests/nets/names/*.txt with PyTorch, torchvision and timm.
 
     python3 tests/reference/make_net_references.py [NETWORK...]
 
@@ -18,12 +18,17 @@ needs to judge another implementation:
               single precision up to each step, and the loss in inference mode after them, which also depends on how
               the stored statistics moved
 
+Of the zoo (net_zoo.py: a line per network) the gradients of a sample of params are kept, so that a file stays small: the
+first and the last with at least two dimensions, and of the others those whose names hash lowest, SAMPLE in all, none of
+more than 32 million values; `gradients_norm` is that of all. What the others are still shows in the ten losses.
+
 names/*.txt lists the tensors of the files that people download, one a line, in the order in which the layers run; the
 test demands that tensor i lands on param i of our network.
 
 Names are ours: `weight` is `w`, `bias` is `b`, running_mean is `mean`, running_var is `var`. Where a layout matters (index
 of an element, order of sums) it is PyTorch's: [K,C,H,W] for filters, [K,C] for dense layers, [N,C,H,W] for pictures.
 """
+import functools
 import json
 import os
 import sys
@@ -36,12 +41,16 @@ from torch import nn
 from torch.nn import functional
 
 import net_blocks
+import net_zoo
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETS = os.path.join(HERE, '..', 'nets')
 SUMS = 8
 STEPS = 10
 ROUNDINGS = 3  # runs in single precision for the gradients
+SAMPLE = 20
+ZOO_ROUNDINGS = 6  # large networks have many ReLUs, of which some flip
+ZOO_DESCENTS = 2  # of the zoo, whose networks are large
 DESCENTS = 16  # and for the ten steps, which amplify rounding as chance has it: one ReLU that flips is enough
 LEAVES = {'weight': 'w', 'bias': 'b', 'running_mean': 'mean', 'running_var': 'var'}
 
@@ -67,7 +76,11 @@ def scramble(name, first, count):
 
 def uniform(name, count):
     """Numbers in [-1, 1), multiples of 2^-23, so that they are exact in single precision."""
-    return (scramble(name, 0, count) >> numpy.uint64(40)).astype(numpy.float64) * 2.0 ** -23 - 1.0
+    numbers = numpy.empty(count)
+    for first in range(0, count, 1 << 20):
+        bits = scramble(name, first, min(count - first, 1 << 20))
+        numbers[first:first + (1 << 20)] = (bits >> numpy.uint64(40)).astype(numpy.float64) * 2.0 ** -23 - 1.0
+    return numbers
 
 
 def random_sums(name, values):
@@ -156,13 +169,6 @@ class Zoo(nn.Module):
         return self.fc(x.flatten(1))
 
 
-def vgg16_for_64_pixels():
-    net = torchvision.models.vgg16()
-    net.avgpool = nn.Identity()  # the identity at 224 pixels, too; at 64 it would blow 2x2 up to 7x7
-    net.classifier[0] = nn.Linear(512 * 2 * 2, 4096)
-    return net
-
-
 # name: how it is made, shapes of its inputs, batch, rate of the ten steps, sets of pictures to choose from
 REFERENCES = {
     'lenet': (LeNet, [(1, 28, 28)], 4, 0.02, 1),
@@ -170,10 +176,11 @@ REFERENCES = {
     'small_cnn': (SmallCnn, [(1, 28, 28)], 4, 0.005, 1),
     'resnet18': (torchvision.models.resnet18, [(3, 64, 64)], 4, 0.002, 24),
     'resnet50': (torchvision.models.resnet50, [(3, 64, 64)], 4, 0.0003, 6),
-    'vgg16': (vgg16_for_64_pixels, [(3, 64, 64)], 2, 0.0002, 12),
     'mobilenet_v2': (lambda: timm.create_model('mobilenetv2_100'), [(3, 64, 64)], 4, 0.0005, 12),
     'efficientnet_lite0': (lambda: timm.create_model('tf_efficientnet_lite0'), [(3, 64, 64)], 4, 0.0005, 12),
     **net_blocks.REFERENCES,
+    **{name: (functools.partial(net_zoo.make, z.source), [(3, z.pixels, z.pixels)], z.batch, z.rate, z.candidates)
+       for name, z in net_zoo.ZOO.items()},
 }
 # our network, whose names, how it is made, pixels, channels
 NAMES = [
@@ -189,9 +196,14 @@ NAMES = [
 ]
 
 
+RENAMES = []  # of the network that is being worked on: net_zoo.py
+
+
 def our_name(name):
     layer, _, leaf = name.rpartition('.')
-    return layer + '.' + LEAVES[leaf]
+    if leaf not in LEAVES: # a param of the module itself: ours by the rules alone
+        return net_zoo.renamed(name, RENAMES)
+    return net_zoo.renamed(layer, RENAMES) + '.' + LEAVES[leaf]
 
 
 def batchnorms(net):
@@ -222,13 +234,14 @@ def double(x):
     return [t.double() if t.is_floating_point() else t for t in x]
 
 
-def set_weights(net, variances):
-    """Every value is a single-precision number. `variances`: batchnorm layer -> the variance that its input has about."""
+def set_weights(net, variances, only=None):
+    """Every value is a single-precision number. `variances`: batchnorm layer -> the variance that its input has about.
+    `only`: of this layer."""
     output = [n for n, _ in net.named_parameters()][-1].rpartition('.')[0]
     with torch.no_grad():
         for name, tensor in list(net.named_parameters()) + list(net.named_buffers()):
             layer, _, leaf = name.rpartition('.')
-            if leaf == 'num_batches_tracked':
+            if leaf == 'num_batches_tracked' or only not in (None, layer):
                 continue
             u = uniform(our_name(name), tensor.numel())
             variance = variances.get(layer, 1.0)
@@ -254,7 +267,7 @@ def measure_variances(net, x):
         def store(module, args):
             variance = float('%.3g' % args[0].square().mean().item())
             found[name] = variance
-            set_weights(net, found)
+            set_weights(net, found, name)
         return store
 
     handles = [m.register_forward_pre_hook(hook(name)) for name, m in batchnorms(net).items()]
@@ -268,10 +281,18 @@ def measure_variances(net, x):
 
 def kinked_inputs(net, x):
     found = []
-    handles = [m.register_forward_pre_hook(lambda m, a: found.append((isinstance(m, nn.ReLU6), a[0].double().clone())))
-               for m in net.modules() if isinstance(m, (nn.ReLU, nn.ReLU6))]
+    handles = [m.register_forward_pre_hook(lambda m, a: found.append((True, a[0].double().clone())))
+               for m in net.modules() if isinstance(m, nn.ReLU6)]
+    relu = functional.relu
+
+    def seen(x, inplace=False):  # modules come here, too
+        found.append((False, x.double().clone()))
+        return relu(x, inplace)
+
+    functional.relu = seen
     with torch.no_grad():
         net(*x)
+    functional.relu = relu
     for handle in handles:
         handle.remove()
     return found
@@ -300,11 +321,12 @@ def choose_pictures(net, single, shapes, batch, ids, candidates):
 
 
 def nudge(net, run):
-    """Another, equally good rounding: every weight moves by at most one part in 2^24. Run 0 stays."""
+    """Another rounding: every weight moves by at most one part in 2^24, from run 3 on in 2^22 (as other, faster ways of
+    convolving round). Run 0 stays."""
     with torch.no_grad():
         for name, p in net.named_parameters():
             if run > 0:
-                p *= torch.from_numpy(1.0 + uniform('%s:%d' % (name, run), p.numel()) * 2.0 ** -24).reshape(p.shape)
+                p *= torch.from_numpy(1.0 + uniform('%s:%d' % (name, run), p.numel()) * 2.0 ** (-24 if run < 3 else -22)).reshape(p.shape)
 
 
 # ---- references ---------------------------------------------------------------------------------------------------
@@ -334,8 +356,25 @@ def descend(net, x, labels, rate):
         return losses, functional.cross_entropy(net(*x), labels).item()
 
 
+def sample(truth):
+    """The params whose gradients are kept of a network of the zoo."""
+    small = [n for n, g in truth.items() if g.numel() <= 32 << 20]
+    wide = [n for n in small if truth[n].dim() > 1]
+    chosen = sorted(small, key=lambda n: (n not in (wide[0], wide[-1]), fnv1a('sample:' + n)))[:SAMPLE]
+    return [n for n in truth if n in chosen]
+
+
+def table(truth, errors, is_zoo):
+    kept = sample(truth) if is_zoo else truth
+    rows = {p: [truth[p].norm().item(), errors[p]] + random_sums(p, truth[p]) for p in kept}
+    whole = {'gradients_norm': sum(g.square().sum().item() for g in truth.values()) ** 0.5} if is_zoo else {}
+    return {**whole, 'gradients': rows}
+
+
 def reference(name):
     make, shapes, batch, rate, candidates = REFERENCES[name]
+    is_zoo = name in net_zoo.ZOO
+    RENAMES[:] = net_zoo.ZOO[name].rename if is_zoo else []
     ids = getattr(make, 'ids', 0)
     net, single = make().double(), make()
     switch_dropout_off(net)
@@ -343,9 +382,12 @@ def reference(name):
     set_weights(net, {})
     variances = measure_variances(net, double(inputs('x0', shapes, batch, ids)))
 
+    set_weights(single, variances)
+    start = {n: t.clone() for n, t in single.state_dict().items()}
+
     def reset(run=0):
-        set_weights(net, variances)
-        set_weights(single, variances)
+        net.load_state_dict(start)
+        single.load_state_dict(start)
         nudge(single, run)
 
     reset()
@@ -359,7 +401,7 @@ def reference(name):
         'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),
         **({'size': list(shapes[0][1:])} if len(shapes[0]) == 3 and len(shapes) == 1 else {}), **({'ids': ids} if ids > 0 else {}),
         **({'lengths': make.lengths} if hasattr(make, 'lengths') else {}),
-        'batch': batch, 'pictures': key, 'labels': labels.tolist(), 'variances': variances,
+        'batch': batch, 'pictures': key, 'labels': labels.tolist(), 'variances': {net_zoo.renamed(n, RENAMES): v for n, v in variances.items()},
         'param_values': sum(p.numel() for p in net.parameters()),
         'state_values': sum(net.get_buffer(n).numel() for n in states),
     }
@@ -370,7 +412,7 @@ def reference(name):
         scores, loss, truth = gradients(net, double(x), labels)
         loss_error = scores_error = 0.0
         errors = dict.fromkeys(truth, 0.0)
-        for run in range(ROUNDINGS):
+        for run in range(ZOO_ROUNDINGS if is_zoo else ROUNDINGS):
             reset(run)
             scores32, loss32, rounded = gradients(single, x, labels)
             loss_error = max(loss_error, abs(loss32 - loss))
@@ -380,12 +422,12 @@ def reference(name):
         result[mode] = {
             'loss': loss, 'loss_error': loss_error, 'scores_norm': scores.norm().item(), 'scores_error': scores_error,
             'scores_sums': random_sums('scores', scores), 'scores_first': scores[:, :8].flatten().tolist(),
-            'gradients': {p: [g.norm().item(), errors[p]] + random_sums(p, g) for p, g in truth.items()},
+            **table(truth, errors, is_zoo),
         }
     reset()
     losses, after = descend(net, double(x), labels, rate)
     deviation, inference_deviation = numpy.zeros(STEPS), 0.0
-    for run in range(DESCENTS):
+    for run in range(ZOO_DESCENTS if is_zoo else DESCENTS):
         reset(run)
         losses32, after32 = descend(single, x, labels, rate)
         deviation = numpy.maximum(deviation, numpy.abs(numpy.array(losses32) - numpy.array(losses)))
@@ -448,7 +490,8 @@ def main():
     torch.set_num_threads(int(os.environ.get('THREADS', '1')))
     wanted = sys.argv[1:] or list(REFERENCES)
     for name in wanted:
-        with open(os.path.join(NETS, name + '.json'), 'w') as file:
+        folder = 'zoo' if name in net_zoo.ZOO and not net_zoo.ZOO[name].usual else ''
+        with open(os.path.join(NETS, folder, name + '.json'), 'w') as file:
             file.write(write(reference(name)) + '\n')
         print(name, flush=True)
     versions = {'torchvision': torchvision.__version__, 'timm': timm.__version__}
