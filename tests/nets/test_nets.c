@@ -23,6 +23,7 @@
 #include "formula.h"
 #include "graph/family.h"
 #include "graph/plan.h"
+#include "reference.h"
 
 #define SLACK 1.5 /* of the estimate */
 #define STEPS 10
@@ -46,37 +47,6 @@ static void must(enum cb_status status)
         fprintf(stderr, "%s\n", cb_diag_text(world.diag, i));
     }
     fail_msg("%s", cb_status_name(status));
-}
-
-/* ---- references ---------------------------------------------------------------------------------------------------- */
-
-static const struct cb_value *get(const struct cb_value *map, const char *key)
-{
-    const struct cb_value *value = cb_map_get(map, key);
-    if (value == NULL) {
-        fail_msg("the reference has no `%s`", key);
-    }
-    return value;
-}
-
-static double number(const struct cb_value *value)
-{
-    double result = 0.0;
-    assert_true(cb_value_number(value, &result));
-    return result;
-}
-
-static double number_at(const struct cb_value *list, size_t i)
-{
-    assert_true(list->kind == CB_KIND_LIST && i < list->as.list.count);
-    return number(list->as.list.items[i]);
-}
-
-static void numbers(const struct cb_value *list, size_t first, size_t count, double *out)
-{
-    for (size_t i = 0; i < count; i++) {
-        out[i] = number_at(list, first + i);
-    }
 }
 
 /* ---- a network with the reference's weights -------------------------------------------------------------------------- */

@@ -10,7 +10,8 @@ needs to judge another implementation:
   outputs     the first scores of each sample, and 8 sums over all scores with random signs
   gradients   per param: the norm of the gradient in double precision, the norm of the error that PyTorch's own single
               precision makes (the largest of three runs, of which two have their weights moved by one part in 2^24: a
-              network may amplify rounding, and how much is luck), and 8 sums with random signs. For any other gradient
+              network may amplify rounding, and how much is luck; of the zoo also what flipping the ReLUs near their kinks
+              does, see kinks.py), and 8 sums with random signs. For any other gradient
               g of the param, the mean square of the 8 differences of sums is an unbiased estimate of ||g - g64||^2, so
               that no gradient has to be stored
   both modes  of batchnorm: `inference` (its stored statistics are used and constant), `training` (the batch's own)
@@ -40,6 +41,7 @@ import torchvision
 from torch import nn
 from torch.nn import functional
 
+import kinks
 import net_blocks
 import net_zoo
 
@@ -279,47 +281,6 @@ def measure_variances(net, x):
     return found
 
 
-def kinked_inputs(net, x):
-    found = []
-    handles = [m.register_forward_pre_hook(lambda m, a: found.append((True, a[0].double().clone())))
-               for m in net.modules() if isinstance(m, nn.ReLU6)]
-    relu = functional.relu
-
-    def seen(x, inplace=False):  # modules come here, too
-        found.append((False, x.double().clone()))
-        return relu(x, inplace)
-
-    functional.relu = seen
-    with torch.no_grad():
-        net(*x)
-    functional.relu = relu
-    for handle in handles:
-        handle.remove()
-    return found
-
-
-def choose_pictures(net, single, shapes, batch, ids, candidates):
-    """A gradient is discontinuous where a ReLU's input passes zero; a rounding error there is an error of 1e-3 and more.
-    Of several pictures those are taken for which the fewest such inputs lie within four rounding errors of a kink."""
-    best = None
-    for candidate in range(candidates):
-        x = inputs('x%d' % candidate, shapes, batch, ids)
-        near = 0
-        for mode in (True, False):
-            net.train(mode)
-            single.train(mode)
-            for (six, exact), (_, rounded) in zip(kinked_inputs(net, double(x)), kinked_inputs(single, x)):
-                error = 4.0 * (exact - rounded).square().mean().sqrt()
-                near += (exact.abs() < error).sum().item()
-                near += ((exact - 6.0).abs() < error).sum().item() if six else 0
-        if best is None or near < best[0]:
-            best = (near, 'x%d' % candidate)
-        if near == 0:
-            break
-    print('  pictures %s: %d inputs of ReLUs near a kink' % (best[1], best[0]), flush=True)
-    return best[1]
-
-
 def nudge(net, run):
     """Another rounding: every weight moves by at most one part in 2^24, from run 3 on in 2^22 (as other, faster ways of
     convolving round). Run 0 stays."""
@@ -391,7 +352,12 @@ def reference(name):
         nudge(single, run)
 
     reset()
-    key = choose_pictures(net, single, shapes, batch, ids, candidates)
+    def pictures(i):
+        x = inputs('x%d' % i, shapes, batch, ids)
+        return double(x), x
+
+    chosen, distances = kinks.choose(net, single, pictures, candidates)
+    key = 'x%d' % chosen
     x = inputs(key, shapes, batch, ids)
     classes = list(net.parameters())[-1].numel()
     labels = torch.tensor([(7 * n + 3) % classes for n in range(batch)])
@@ -419,6 +385,10 @@ def reference(name):
             scores_error = max(scores_error, (scores32.double() - scores).norm().item())
             for param, g in truth.items():
                 errors[param] = max(errors[param], (rounded[param].double() - g).norm().item())
+        reset()
+        if is_zoo:
+            for _, _, other in kinks.flipped(distances[mode == 'training'], lambda: gradients(net, double(x), labels)):
+                errors = {p: max(e, (other[p] - truth[p]).norm().item()) for p, e in errors.items()}
         result[mode] = {
             'loss': loss, 'loss_error': loss_error, 'scores_norm': scores.norm().item(), 'scores_error': scores_error,
             'scores_sums': random_sums('scores', scores), 'scores_first': scores[:, :8].flatten().tolist(),
