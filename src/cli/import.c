@@ -67,6 +67,9 @@ static enum cb_status import(struct cb_cli *cli, const struct cb_import_request 
     if (!cb_path_exists(path)) {
         return cb_fail(cli->diag, CB_NOT_FOUND, NULL, "there is no `%s`", path);
     }
+    if (cb_path_is_folder(path)) {
+        return cb_import_folder(request, imported, cli->diag);
+    }
     if (request->as != NULL) {
         return cb_import_weights(request, imported, cli->diag);
     }
@@ -219,11 +222,14 @@ const struct cb_command cb_command_import = {
     .flags = flags,
     .help = "WHAT is one of\n"
             "  a weights file     a PyTorch, safetensors, GGUF or npz file, with --as: the network it is for\n"
+            "  a folder           as the Hugging Face hub has them: config.json, preprocessor_config.json and the weights,\n"
+            "                     of transformers or of timm; size, scale and labels are the folder's\n"
             "\n"
             "DIR/NAME.yaml is a network as those in configs/backbones: to be read and changed. In a task\n"
             "`backbone: DIR` uses it, with `replace:`, `frozen:` and `head:` as on any other.\n"
             "\n"
             "  cambium import resnet50-finetuned.pth --as resnet50 -o mynet\n"
+            "  cambium import downloads/dinov2-small -o dino\n"
             "  cambium describe mynet                     what its layers are\n"
             "  cambium new things --from things           then in things.yaml: model: {backbone: mynet}\n"
             "\n"

@@ -60,6 +60,9 @@ bool cb_imported_add_name(struct cb_imported *imported, struct cb_name_list *lis
 /* Each fills an empty `imported`. */
 enum cb_status cb_import_weights(const struct cb_import_request *request, struct cb_imported *imported,
                                  struct cb_diag *diag);
+/* A folder of the Hugging Face hub: config.json and weights. */
+enum cb_status cb_import_folder(const struct cb_import_request *request, struct cb_imported *imported,
+                                struct cb_diag *diag);
 
 /* Writes FOLDER/NAME.yaml and FOLDER/NAME.safetensors, by temporary names, the network file last. Files of these names
  * are replaced only with `force`. INTERNAL when the network and its tensors do not fit each other. */

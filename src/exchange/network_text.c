@@ -203,6 +203,43 @@ static void print_labels(struct rewriting *r)
     cb_text_add(&r->out, "]\n");
 }
 
+static bool is_name_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* Whether a parameter is spoken of anywhere but where it is declared, among the weights or by the models. */
+static bool is_used(const struct rewriting *r, const char *word)
+{
+    static const char *const silent[] = {"models", "weights", "names", "source", "licence", "labels", "huggingface", NULL};
+    const size_t length = strlen(word);
+    for (size_t i = 0; i < r->raw->as.map.count; i++) {
+        const char *start = line_start(r->text, r->raw->as.map.entries[i].at.line);
+        const char *end = i + 1 < r->raw->as.map.count ? line_start(r->text, r->raw->as.map.entries[i + 1].at.line)
+                                                       : r->text + strlen(r->text);
+        for (const char *at = start; !is_one_of(r->raw->as.map.entries[i].key, silent) && at + length <= end; at++) {
+            const bool is_declaration = strcmp(r->raw->as.map.entries[i].key, "parameters") == 0 && at[length] == ':';
+            if (memcmp(at, word, length) == 0 && (at == start || !is_name_letter(at[-1])) && !is_name_letter(at[length]) &&
+                !is_declaration) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* What stands behind a parameter in its line: " # of the 3x3 convolution". */
+static void print_remark(struct rewriting *r, const char *parameter)
+{
+    const struct cb_entry *entry = cb_map_entry(cb_map_get(r->raw, "parameters"), parameter);
+    const char *line = entry != NULL ? line_start(r->text, entry->at.line) : "";
+    const size_t length = strcspn(line, "\n");
+    const char *remark = strstr(line, " # ");
+    if (remark != NULL && (size_t)(remark - line) < length) {
+        cb_text_add_bytes(&r->out, remark, length - (size_t)(remark - line));
+    }
+}
+
 static void print_settled(struct rewriting *r, const char *key)
 {
     const struct cb_value *value = cb_map_get(r->backbone->file, key);
@@ -210,8 +247,12 @@ static void print_settled(struct rewriting *r, const char *key)
     if (is_map && value->as.map.count > 0) { /* a line each: this is what a person changes */
         cb_text_addf(&r->out, "%s:\n", key);
         for (size_t i = 0; i < value->as.map.count; i++) {
+            if (!is_used(r, value->as.map.entries[i].key)) {
+                continue; /* it was for the weights of the models */
+            }
             cb_text_addf(&r->out, "  %s: ", value->as.map.entries[i].key);
             cb_value_print_flow(value->as.map.entries[i].value, &r->out);
+            print_remark(r, value->as.map.entries[i].key);
             cb_text_add(&r->out, "\n");
         }
         return;
@@ -237,12 +278,13 @@ static void print_verbatim(struct rewriting *r, const char *start, const char *e
 
 static void print_section(struct rewriting *r, size_t i)
 {
-    static const char *const left_out[] = {"models", "weights", "names", "source", "licence", "labels", NULL};
+    static const char *const left_out[] = {"models",  "weights", "names", "source",
+                                          "licence", "labels",  "huggingface", "own_input", NULL};
     const struct cb_value *raw = r->raw;
     const char *key = raw->as.map.entries[i].key, *text_end = r->text + strlen(r->text);
     const char *start = i > 0 ? section_start(r, i) : line_start(r->text, raw->as.map.entries[0].at.line);
     const char *end = i + 1 < raw->as.map.count ? section_start(r, i + 1) : text_end;
-    const bool is_own_form = cb_map_get(raw, "models") == NULL;
+    const bool is_own_form = cb_map_get(raw, "models") == NULL && !r->changes->is_settled;
     const struct cb_contract *contract = r->changes->contract;
     if (is_one_of(key, left_out)) {
         return;

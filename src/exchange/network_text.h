@@ -9,6 +9,7 @@ struct cb_network_changes {
     const char *name;
     const char *comment;        /* lines without `#`, put above the file's own; NULL: none */
     const struct cb_contract *contract; /* NULL: the file's */
+    bool is_settled;            /* the backbone's parameters are not the defaults of its file */
     const struct cb_value *labels;      /* of the outputs; NULL: none */
     const char *output_layer;   /* the layer with the outputs, when their number changes; else NULL */
     int64_t outputs, old_outputs;

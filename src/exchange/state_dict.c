@@ -1,4 +1,5 @@
-/* state_dict.c: `cambium import weights.pth --as BACKBONE`: the tensors of a file onto a network that is known here.
+/* state_dict.c: the tensors of a file onto a network that is known here: `cambium import weights.pth --as BACKBONE`, and
+ * what a folder's own configuration made a network of.
  *
  * First by name: equal names, the backbone's own name maps, a map of the user's; with what training code puts in front
  * left off. Where that does not find every layer, by structure and shape (weights/match_structure.h). The layer with the
@@ -8,14 +9,14 @@
 
 #include "base/file.h"
 #include "exchange/build.h"
-#include "exchange/import.h"
-#include "exchange/network_text.h"
+#include "exchange/onto.h"
 #include "train/engine.h"
 #include "weights/match_structure.h"
 
 struct importing {
     const struct cb_import_request *request;
     struct cb_imported *imported;
+    const struct cb__onto *onto;
     struct cb_backbone *backbone;
     struct cb_tensor_file *file;
     struct cb__built built;
@@ -158,7 +159,7 @@ static enum cb_status find_all(struct importing *m)
     enum cb_status status = match(m, false, aside);
     cb_diag_destroy(aside);
     if (status != CB_OK && status != CB_MISMATCH) {
-        return cb_fail(m->diag, status, NULL, "`%s` cannot be read", m->request->path);
+        return cb_fail(m->diag, status, NULL, "`%s` cannot be read", m->onto->weights);
     }
     const uint32_t kept = count_kept(m, &of, &misfits);
     if (kept == of) {
@@ -204,7 +205,7 @@ static enum cb_status take_outputs(struct importing *m, struct cb_network_change
     if (file == NULL || !cb_network_set_outputs(m->backbone->arena, file, changes)) {
         return cb_fail(m->diag, CB_MISMATCH, NULL,
                        "`%s` has %" PRId64 " outputs where `%s` has %" PRId64 ", and the network's file does not say that "
-                       "number beside `%s`", m->request->path, outputs, m->backbone->name, old, m->open_layer);
+                       "number beside `%s`", m->onto->weights, outputs, m->onto->as, old, m->open_layer);
     }
     m->backbone->file = file;
     CB_TRY(cb__build(&m->built, m->imported, m->backbone, m->request->size, m->diag));
@@ -216,8 +217,10 @@ static enum cb_status take_outputs(struct importing *m, struct cb_network_change
         m->wanted[i].foreign = before[i].foreign; /* the file's own words */
     }
     m->open_layer = cb__output_layer(m->built.net);
-    cb_imported_note(m->imported, "the file has %" PRId64 " outputs where `%s` has %" PRId64 ": `%s` has that many", outputs,
-                     m->request->as, old, m->open_layer);
+    if (!m->onto->is_described) {
+        cb_imported_note(m->imported, "the file has %" PRId64 " outputs where `%s` has %" PRId64 ": `%s` has that many",
+                         outputs, m->onto->as, old, m->open_layer);
+    }
     return CB_OK;
 }
 
@@ -261,8 +264,10 @@ static void add_notes(struct importing *m)
         cb_imported_note(out, "the names of the file are not known here: its tensors were matched by order and shape; look "
                          "at the pairs");
     }
-    cb_imported_note(out, "a weights file says nothing of its input: size, scale and resize are those of `%s`; compare them "
-                     "with how the file's own network was trained", m->request->as);
+    if (!m->onto->is_described) {
+        cb_imported_note(out, "a weights file says nothing of its input: size, scale and resize are those of `%s`; compare "
+                         "them with how the file's own network was trained", m->onto->as);
+    }
 }
 
 static enum cb_status rewrite(struct importing *m, struct cb_network_changes *changes)
@@ -270,16 +275,16 @@ static enum cb_status rewrite(struct importing *m, struct cb_network_changes *ch
     struct cb_imported *out = m->imported;
     struct cb_contract contract = m->backbone->contract;
     changes->name = out->name;
-    changes->comment = cb_arena_printf(out->arena, "Imported from %s (%s) as %s by cambium import.",
-                                       cb_path_base(m->request->path), out->format, m->request->as);
+    changes->comment = m->onto->comment;
+    changes->is_settled = m->onto->is_described;
+    changes->contract = m->onto->is_described || m->request->size != NULL ? &contract : NULL;
     if (m->request->size != NULL) {
         contract.shape[0] = m->request->size[0];
         contract.shape[1] = m->request->size[1];
-        changes->contract = &contract;
     }
-    if (changes->output_layer == NULL && out->random.count == 0) {
-        changes->labels = cb_map_get(m->backbone->file, "labels");
-        changes->labels = changes->labels != NULL && changes->labels->kind == CB_KIND_LIST ? changes->labels : NULL;
+    const int64_t outputs = m->built.net->wires[m->built.net->backbone_output].shape.dims[1];
+    if (m->onto->labels != NULL && m->onto->labels->as.list.count == (size_t)outputs) {
+        changes->labels = m->onto->labels;
     }
     char *yaml;
     CB_TRY(cb_network_rewrite(out->arena, m->backbone, changes, m->built.net, &yaml, m->diag));
@@ -297,7 +302,7 @@ static enum cb_status import(struct importing *m)
         return no_memory(m);
     }
     CB_TRY(read_names(m));
-    CB_TRY(cb_tensors_open(m->request->path, &m->file, NULL, m->diag));
+    CB_TRY(cb_tensors_open(m->onto->weights, &m->file, NULL, m->diag));
     cb_watch_progress(m->request->watch, "matching", 0, 1);
     CB_TRY(find_all(m));
     CB_TRY(take_outputs(m, &changes));
@@ -313,15 +318,24 @@ static enum cb_status import(struct importing *m)
     return rewrite(m, &changes);
 }
 
+enum cb_status cb__import_onto(const struct cb_import_request *request, const struct cb__onto *onto,
+                               struct cb_imported *imported, struct cb_diag *diag)
+{
+    struct importing m = {.request = request, .onto = onto, .backbone = onto->backbone, .imported = imported, .diag = diag};
+    enum cb_status status = import(&m);
+    cb_tensors_close(m.file);
+    return status;
+}
+
 enum cb_status cb_import_weights(const struct cb_import_request *request, struct cb_imported *imported,
                                  struct cb_diag *diag)
 {
-    struct importing m = {.request = request, .imported = imported, .diag = diag};
-    enum cb_status status = cb_backbone_open(request->as, ".", NULL, &m.backbone, diag);
+    struct cb__onto onto = {.as = request->as, .weights = request->path};
+    onto.comment = cb_arena_printf(imported->arena, "%s as %s, by cambium import.", cb_path_base(request->path), request->as);
+    enum cb_status status = cb_backbone_open(request->as, ".", NULL, &onto.backbone, diag);
     if (status == CB_OK) {
-        status = import(&m);
+        status = cb__import_onto(request, &onto, imported, diag);
     }
-    cb_tensors_close(m.file);
-    cb_backbone_close(m.backbone);
+    cb_backbone_close(onto.backbone);
     return status;
 }

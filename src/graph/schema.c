@@ -51,6 +51,8 @@ const struct cb_key cb_network_keys[] = {
      "{anyOf: [{type: 'null'}, {$ref: '#/definitions/weights'}, {type: array, items: {$ref: '#/definitions/weights'}}]}"},
     {"names", "what others call the layers, by who does: {timm: {stem: conv_stem}}",
      "{type: [object, 'null'], additionalProperties: {type: [object, 'null'], additionalProperties: {type: [string, number]}}}"},
+    {"huggingface", "which model types of transformers it can be, and how their config.json gives its parameters",
+     "{type: object, additionalProperties: {type: object}}"},
     {"source", "where the description is from", "{}"},
     {"licence", "of the weights", "{}"},
     {"own_input", "keys of `input` that are others where the network answers with its own labels", "{type: object}"},

@@ -1,0 +1,45 @@
+/* huggingface.h: between the files that read a folder in the layout of the Hugging Face hub.
+ *
+ * A family file in configs/backbones says in `huggingface:` which model types of transformers it can be, and how their
+ * config.json gives its parameters, so that a new family needs no C:
+ *
+ *     huggingface:
+ *       vit:                                    # `model_type` in config.json
+ *         parameters: {width: $hidden_size, depth: $num_hidden_layers}   # expressions over the keys of config.json
+ *         defaults: {patch_size: 16}            # where it leaves a key out, as transformers has it
+ *         needs: ["hidden_act == 'gelu'"]       # what the family can not do otherwise; a reason may stand for it:
+ *                                               # {"not use_mask_token": "it has a mask token"}
+ *         config: vision_config                 # the keys are in this map of config.json
+ *       timm: {tf_efficientnet_lite0: efficientnet_lite0}   # architectures of timm whose name is another here
+ *
+ * A folder of timm's ("architecture" in config.json) names a network, which is looked for under that name. */
+#ifndef CAMBIUM_EXCHANGE_HUGGINGFACE_H
+#define CAMBIUM_EXCHANGE_HUGGINGFACE_H
+
+#include "exchange/onto.h"
+
+struct cb__hub_folder {
+    struct cb_arena *arena;
+    const char *path;
+    const char *config_path;
+    const struct cb_value *config;       /* config.json, a map */
+    const struct cb_value *preprocessor; /* preprocessor_config.json; NULL: there is none */
+    const char *model_type;              /* of transformers; NULL: a folder of timm's */
+    const char *architecture;            /* of timm, or the first of `architectures`; may be NULL */
+};
+
+/* A text, a whole number, a number of a map; the fallback where it is not there or of another kind. */
+const char *cb__hub_text(const struct cb_value *map, const char *key, const char *fallback);
+int64_t cb__hub_int(const struct cb_value *map, const char *key, int64_t fallback);
+double cb__hub_real(const struct cb_value *map, const char *key, double fallback);
+bool cb__hub_bool(const struct cb_value *map, const char *key, bool fallback);
+
+/* huggingface_family.c: the network that the folder's configuration describes, not yet at its size. NOT_FOUND when no
+ * family is known: names the type and lists what is known. The caller closes it. */
+enum cb_status cb__hub_backbone(const struct cb__hub_folder *folder, const char *name, struct cb_backbone **out,
+                                struct cb_diag *diag);
+/* huggingface_input.c: changes the contract to what the folder says; notes what it does not say or what is done another way. */
+enum cb_status cb__hub_contract(const struct cb__hub_folder *folder, struct cb_contract *contract,
+                                struct cb_imported *imported, struct cb_diag *diag);
+
+#endif
