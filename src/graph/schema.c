@@ -50,7 +50,7 @@ const struct cb_key cb_network_keys[] = {
     {"weights", "where its weights come from: sources that are tried in order",
      "{anyOf: [{type: 'null'}, {$ref: '#/definitions/weights'}, {type: array, items: {$ref: '#/definitions/weights'}}]}"},
     {"names", "what others call the layers, by who does: {timm: {stem: conv_stem}}",
-     "{type: [object, 'null'], additionalProperties: {type: [object, 'null'], additionalProperties: {type: [string, number]}}}"},
+     "{type: [object, 'null'], additionalProperties: {type: [object, 'null'], additionalProperties: {type: [string, number, array]}}}"},
     {"huggingface", "which model types of transformers it can be, and how their config.json gives its parameters",
      "{type: object, additionalProperties: {type: object}}"},
     {"source", "where the description is from", "{}"},
