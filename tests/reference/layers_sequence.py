@@ -140,6 +140,55 @@ def attention():
     f.write()
 
 
+def window_attention():
+    """As torchvision's shifted_window_attention, without its projections."""
+    f = File("window_attention")
+
+    def fn(o):
+        def run(x, p, s):
+            n, height, width, _ = x[0].shape
+            size, heads = o.get("window", 7), o.get("heads", 1)
+            shift = [0 if size >= d else o.get("shift", 0) for d in (height, width)]
+            windows = lambda t: t.reshape(n, height // size, size, width // size, size, -1).transpose(2, 3).reshape(
+                -1, size * size, t.shape[-1])
+            moved = torch.roll(x[0], [-shift[0], -shift[1]], (1, 2))
+            q, k, v = windows(moved).reshape(-1, size * size, 3, heads, x[0].shape[3] // 3 // heads).permute(2, 0, 3, 1, 4)
+            place = torch.stack(torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")).flatten(1)
+            apart = place[:, :, None] - place[:, None] + size - 1
+            z = q @ k.transpose(-1, -2) * (o.get("scale") or q.shape[-1] ** -0.5)
+            z = z + p["w"][apart[0] * (2 * size - 1) + apart[1]].permute(2, 0, 1)
+            side = torch.zeros(1, height, width, 1)  # of the picture's end; equal numbers see each other
+            side[:, height - shift[0]:] += 1
+            side[:, :, width - shift[1]:] += 2
+            side = windows(side.expand(n, -1, -1, -1))
+            z = z.masked_fill((side != side.transpose(1, 2))[:, None], -math.inf)
+            y = (z.softmax(-1) @ v).transpose(1, 2).reshape(-1, height // size, width // size, size, size, heads * v.shape[-1])
+            y = y.reshape(n, height // size, width // size, size, size, -1).transpose(2, 3).reshape(n, height, width, -1)
+            return [torch.roll(y, shift, (1, 2))]
+        return run
+
+    for name, shape, d, o in (
+            ("one window", (1, 3, 3), 2, {"window": 3}), ("four windows, heads", (2, 4, 4), 3, {"window": 2, "heads": 2}),
+            ("moved", (2, 4, 6), 3, {"window": 2, "heads": 2, "shift": 1}),
+            ("moved by more than half", (1, 6, 6), 2, {"window": 3, "shift": 2}),
+            ("one window high: moved sideways alone", (1, 3, 6), 2, {"window": 3, "shift": 1, "heads": 2}),
+            ("one window: not moved", (2, 3, 3), 2, {"window": 3, "shift": 1}),
+            ("windows of one pixel", (1, 2, 3), 2, {"window": 1}), ("one of everything", (1, 1, 1), 1, {"window": 1}),
+            ("a scale of its own", (1, 4, 2), 2, {"window": 2, "scale": 0.3}),
+            ("a vector wide", (1, 4, 4), 16, {"window": 2, "heads": 2, "shift": 1}),
+            ("Swin's", (1, 14, 7), 32, {"heads": 1, "shift": 3})):
+        size, heads = o.get("window", 7), o.get("heads", 1)
+        f.case(name, [Gen(*shape, 3 * heads * d, seed=1)], fn(o) if size < 7 else None, options=o,
+               params={"w": Gen((2 * size - 1) ** 2, heads, seed=2)},
+               checks={"gradient_check": False} if size == 7 else None)
+    x = [Gen(1, 4, 6, 12, seed=1)]
+    f.error("shift", x, "`shift` 2 must be smaller than the window of 2", options={"window": 2, "shift": 2})
+    f.error("heads", x, "12 channels are not queries, keys and values of 3 equal heads", options={"window": 2, "heads": 3})
+    f.error("windows", x, "a picture of 4 x 6 pixels is not made of whole windows of 4 x 4", options={"window": 4})
+    f.error("tokens", [Gen(1, 4, 6, seed=1)], "window_attention takes [N,H,W,3C], but its input has rank 3")
+    f.write()
+
+
 def position_learned():
     f = File("position_learned")
     fn = lambda x, p, s: [x[0] + p["w"][:x[0].shape[1]]]
@@ -409,5 +458,5 @@ def gru():
     recurrent("gru", 3, torch.nn.GRU)
 
 
-LAYERS = [embedding, attention, position_learned, class_token, position_sinusoidal, rotary, conv1d, conv_transpose2d,
+LAYERS = [embedding, attention, window_attention, position_learned, class_token, position_sinusoidal, rotary, conv1d, conv_transpose2d,
           matmul, lstm, gru]
