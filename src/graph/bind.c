@@ -120,7 +120,8 @@ static void need_gradient(struct cb_plan *plan, struct binding *b, uint32_t wire
     if (b->gradient_life[wire] == CB_NONE) {
         plan->gradients[wire] = plan->values[wire];
         plan->gradients[wire].buffer = NULL;
-        b->gradient_life[wire] = add(b, &plan->gradients[wire], now, now, shared);
+        const bool stays = plan->request.output_gradients && plan->is_output[wire] && shared == CB_NONE;
+        b->gradient_life[wire] = add(b, &plan->gradients[wire], stays ? 0 : now, stays ? b->end : now, shared);
     }
     use(b, b->gradient_life[wire], now);
 }

@@ -391,6 +391,12 @@ static bool contribute(const struct cb_plan *plan, uint32_t *contributions, uint
     return *out_wanted && contributions[wire]++ > 0;
 }
 
+/* By the caller, where nothing else gives it: then backward must leave it alone. */
+static bool gradient_is_given(const struct cb_plan *plan, uint32_t wire)
+{
+    return plan->request.output_gradients && plan->is_output[wire];
+}
+
 static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
 {
     const struct cb_network *net = plan->net;
@@ -409,6 +415,7 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
         if (!any_gradient_of(plan, node) && !plan->wants_gradient[step->final_wire]) {
             continue;
         }
+        bool is_held = false; /* the layer's dy is one that is given, seen through a fused prologue */
         for (uint32_t n = step->op_count; n-- > 0;) {
             struct cb_op *op = &step->ops[n];
             if (!plan->wants_gradient[op->out]) {
@@ -418,10 +425,12 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
                                          : op->kind == CB_OP_AFFINE ? CB_BOP_AFFINE
                                                                     : CB_BOP_POINTWISE,
                                  .step = step, .op = op};
-            bop.unread = contributions[op->out] == 0 ? 1u : 0u;
+            bool is_given = contributions[op->out] == 0 && gradient_is_given(plan, op->out);
+            bop.unread = contributions[op->out] == 0 && !is_given ? 1u : 0u;
             bop.dx_accumulate = contribute(plan, contributions, op->in, &bop.wants[0]);
-            bop.in_place = bop.wants[0] && bop.dx_accumulate == 0;
             bop.fused = bop.kind == CB_BOP_POINTWISE && cb__step_has_prologue(step);
+            is_held = is_given && bop.fused;
+            bop.in_place = bop.wants[0] && bop.dx_accumulate == 0 && (!is_given || bop.fused);
             if (op->kind == CB_OP_SUM && contribute(plan, contributions, op->other, &bop.wants[1])) {
                 bop.dx_accumulate |= 2u;
             }
@@ -432,7 +441,7 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
         }
         struct cb_bop bop = {.kind = CB_BOP_LAYER, .step = step};
         for (uint32_t k = 0; k < node->y_count && (node->type->layer.flags & CB_LAYER_LOSS) == 0; k++) {
-            bop.unread |= contributions[node->y[k]] == 0 ? UINT64_C(1) << k : 0;
+            bop.unread |= contributions[node->y[k]] == 0 && !gradient_is_given(plan, node->y[k]) ? UINT64_C(1) << k : 0;
         }
         for (uint32_t k = 0; k < node->x_count; k++) {
             if (contribute(plan, contributions, node->x[k], &bop.wants[k])) {
@@ -445,6 +454,7 @@ static enum cb_status list_backward(struct cb_plan *plan, struct cb_diag *diag)
         }
         uint32_t inplace = node->type->layer.inplace_grad | (step->is_view ? 1u : 0u);
         bop.in_place = node->x_count > 0 && bop.wants[0] && (inplace & 1u) != 0 && (bop.dx_accumulate & 1u) == 0 &&
+                       !is_held && !(contributions[node->y[0]] == 0 && gradient_is_given(plan, node->y[0])) &&
                        (step->is_view || step->passes[CB_PASS_BACKWARD].variant != NULL);
         plan->bops[plan->bop_count++] = bop;
     }

@@ -16,6 +16,9 @@ struct cb_plan_request {
     bool training;  /* layers that are not frozen run in training mode */
     bool gradients; /* keep what backward needs; backward can be run from the losses */
     bool input_gradients; /* those of the plan's f32 inputs too, but for a loss's targets */
+    /* The caller fills the gradients of those outputs that nothing in the plan gives one (cb_plan_gradient), and they stay;
+     * else they are zero. */
+    bool output_gradients;
     int64_t batch;  /* the largest N */
     const bool *nodes;       /* which layers may run; wires from others are inputs of the plan. NULL: all */
     const uint32_t *outputs; /* wires that are wanted and stay valid until the next run */

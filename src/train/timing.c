@@ -79,35 +79,40 @@ static enum cb_status create_optimizer(struct bench *b, struct cb_diag *diag)
                                                   b->store->segment_count, &b->optimizer, diag);
 }
 
-/* Normal values in f32 inputs; zeros, which are valid indices, in others. */
-static enum cb_status fill_inputs(struct bench *b, struct cb_diag *diag)
+/* Normal values in f32; zeros, which are valid indices, in others. */
+static enum cb_status fill(struct bench *b, const struct cb_tensor *x, uint64_t stream, struct cb_diag *diag)
+{
+    const int64_t numbers = cb_tensor_count(x) / x->dims[0] * b->batch;
+    float *values = calloc((size_t)numbers, sizeof(float));
+    struct cb_random random;
+    if (values == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    cb_random_start(&random, 0, "bench", stream);
+    for (int64_t k = 0; x->dtype == CB_F32 && k < numbers; k++) {
+        values[k] = (float)cb_random_normal(&random);
+    }
+    enum cb_status status = cb_buffer_write(b->device, x->buffer, 0, values, (uint64_t)numbers * sizeof(float), diag);
+    free(values);
+    return status;
+}
+
+static enum cb_status fill_inputs(struct bench *b, uint32_t output, struct cb_diag *diag)
 {
     uint32_t count;
     const uint32_t *inputs = cb_plan_inputs(b->plan, &count);
     for (uint32_t i = 0; i < count; i++) {
-        const struct cb_tensor *x = cb_plan_tensor(b->plan, inputs[i]);
-        const int64_t numbers = cb_tensor_count(x) / x->dims[0] * b->batch;
-        float *values = calloc((size_t)numbers, sizeof(float));
-        struct cb_random random;
-        if (values == NULL) {
-            return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
-        }
-        cb_random_start(&random, 0, "bench", i);
-        for (int64_t k = 0; x->dtype == CB_F32 && k < numbers; k++) {
-            values[k] = (float)cb_random_normal(&random);
-        }
-        enum cb_status status = cb_buffer_write(b->device, x->buffer, 0, values, (uint64_t)numbers * sizeof(float), diag);
-        free(values);
-        CB_TRY(status);
+        CB_TRY(fill(b, cb_plan_tensor(b->plan, inputs[i]), i, diag));
     }
-    return CB_OK;
+    const struct cb_tensor *dy = b->work == CB_TIMING_GRADIENTS ? cb_plan_gradient(b->plan, output) : NULL;
+    return dy != NULL ? fill(b, dy, count, diag) : CB_OK;
 }
 
 static enum cb_status prepare(struct bench *b, uint32_t output, struct cb_diag *diag)
 {
     const bool gradients = b->work != CB_TIMING_INFERENCE;
     uint32_t target, wanted[2] = {output, output};
-    if (b->work == CB_TIMING_STEP) { /* without a loss the output's gradient is zero, which takes as long */
+    if (b->work == CB_TIMING_STEP) {
         CB_TRY(cb__network_add_squared_error(b->net, b->arena, output, &target, &wanted[1], diag));
     }
     struct cb_value *none = cb_value_text(b->arena, gradients ? "none" : "backbone", NULL);
@@ -115,11 +120,12 @@ static enum cb_status prepare(struct bench *b, uint32_t output, struct cb_diag *
     CB_TRY(cb_store_create(b->net, b->device, gradients, &b->store, diag));
     b->store->tuning = b->tuning;
     const struct cb_plan_request request = {.training = gradients, .gradients = gradients, .batch = b->batch,
-                                            .input_gradients = b->work == CB_TIMING_GRADIENTS, .outputs = wanted,
+                                            .input_gradients = b->work == CB_TIMING_GRADIENTS,
+                                            .output_gradients = b->work == CB_TIMING_GRADIENTS, .outputs = wanted,
                                             .output_count = b->work == CB_TIMING_STEP ? 2 : 1};
     CB_TRY(cb_plan_create(b->store, &request, &b->plan, diag));
     CB_TRY(b->work == CB_TIMING_STEP ? create_optimizer(b, diag) : CB_OK);
-    return fill_inputs(b, diag);
+    return fill_inputs(b, output, diag);
 }
 
 static enum cb_status run_once(struct bench *b, struct cb_diag *diag)
