@@ -27,6 +27,7 @@ struct cb_tensor_file {
     const char *path;
     const char *format;
     const char *wrapper;
+    const char *beside;
     struct cb_mapping mapping;
     struct zip *zip;
     struct cb_tensor_entry *entries;
@@ -61,6 +62,10 @@ enum cb_status cb__tensors_open_file(const char *path, bool is_part, struct cb_t
 /* Sets file->zip from the mapping. */
 enum cb_status cb__zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__gguf_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
+struct cb__pickle_value;
+/* Fills entries and wrapper from the object of a PyTorch file, whose storages are there. */
+enum cb_status cb__torch_take(struct cb_tensor_file *file, const struct cb__pickle_value *top, const struct cb_place *at,
+                              struct cb_diag *diag);
 bool cb__is_torch_stream(const struct cb_mapping *mapping);
 
 /* IEEE half, widened exactly, without a branch: a loop over it becomes vector code. */

@@ -256,6 +256,7 @@ static enum cb_status fill_report(const struct cb__matching *m, const struct cb_
         .path = cb_arena_strdup(m->arena, cb_tensors_path(m->file)),
         .format = cb_tensors_format(m->file),
         .wrapper = wrapper,
+        .beside = cb_tensors_beside(m->file),
         .map = map ? cb_arena_strdup(m->arena, map->label) : NULL,
         .prefix = *m->prefix ? m->prefix : NULL,
     };

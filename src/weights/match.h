@@ -83,6 +83,7 @@ struct cb_load_report {
     const char *path;    /* of the weights file */
     const char *format;  /* "PyTorch (stream)" */
     const char *wrapper; /* "state_dict", or NULL */
+    const char *beside;  /* keys that were not taken, "`params_ema`", or NULL */
     const char *map;     /* the label of the name map that was taken, or NULL */
     const char *prefix;  /* "module.", when it was left off; or NULL */
     struct cb_name_list kept, replaced, missing, unused, mismatched;

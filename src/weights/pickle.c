@@ -201,11 +201,11 @@ static enum cb_status push_integer(struct machine *m, enum cb__pickle_kind kind,
     return CB_OK;
 }
 
-static enum cb_status push_long(struct machine *m)
+static enum cb_status push_long(struct machine *m, uint32_t width)
 {
     uint64_t length;
     const unsigned char *bytes = NULL;
-    CB_TRY(take_count(m, 1, &length));
+    CB_TRY(take_count(m, width, &length));
     CB_TRY(take(m, length, &bytes));
     if (length > 8) {
         struct cb__pickle_value *value;
@@ -253,6 +253,12 @@ static enum cb_status push_global(struct machine *m, const char *module, size_t 
                                   size_t name_length)
 {
     struct cb__pickle_value *value;
+    const char *harmless = cb__pickle_harmless(module, module_length, name, name_length);
+    if (harmless) {
+        CB_TRY(push_new(m, CB__PICKLE_FOREIGN, &value));
+        value->as.foreign = harmless;
+        return CB_OK;
+    }
     const struct cb__pickle_global *global = cb__pickle_find_global(module, module_length, name, name_length);
     if (!global) {
         return cb__pickle_fail(
@@ -261,6 +267,11 @@ static enum cb_status push_global(struct machine *m, const char *module, size_t 
             " (save one with torch.save(model.state_dict(), ...))",
             (int)(module_length < 100 ? module_length : 100), module, (int)(name_length < 100 ? name_length : 100),
             name);
+    }
+    const char *why = cb__pickle_refusal(global);
+    if (why) {
+        return cb__pickle_fail(m->pickle, m->opcode, "the file wants `%.*s.%.*s`: %s", (int)module_length, module,
+                               (int)name_length, name, why);
     }
     CB_TRY(push_new(m, CB__PICKLE_GLOBAL, &value));
     value->as.global = global;
@@ -319,9 +330,12 @@ static enum cb_status do_insert(struct machine *m, enum cb__pickle_kind kind, si
     }
     CB_TRY(need(m, 1));
     struct cb__pickle_value *target = m->stack[m->depth - 1];
+    if (target->kind == CB__PICKLE_FOREIGN) {
+        return CB_OK; /* what is in it is not wanted */
+    }
     if (target->kind != kind || (kind == CB__PICKLE_DICT && count % 2 != 0)) {
         return cb__pickle_fail(m->pickle, m->opcode, "values are put into something that is not a %s",
-                               kind == CB__PICKLE_DICT ? "dict" : "list");
+                               kind == CB__PICKLE_DICT ? "dict" : kind == CB__PICKLE_LIST ? "list" : "set");
     }
     return cb__pickle_append(m->pickle, target, items, count);
 }
@@ -335,11 +349,39 @@ static enum cb_status do_reduce(struct machine *m)
     return push(m, result);
 }
 
-/* Attributes of an OrderedDict (torch's `_metadata`): dropped. */
+/* class.__new__(class, *args): of foreign classes only. */
+static enum cb_status do_newobj(struct machine *m)
+{
+    CB_TRY(need(m, 2));
+    if (m->stack[m->depth - 2]->kind != CB__PICKLE_FOREIGN) {
+        return cb__pickle_fail(m->pickle, m->opcode, "opcode NEWOBJ has no place in a dict of tensors");
+    }
+    m->depth--;
+    return CB_OK;
+}
+
+static enum cb_status push_set(struct machine *m)
+{
+    struct cb__pickle_value *set;
+    CB_TRY(push_new(m, CB__PICKLE_FOREIGN, &set));
+    set->as.foreign = "set";
+    return CB_OK;
+}
+
+static enum cb_status do_frozenset(struct machine *m)
+{
+    struct cb__pickle_value **items = NULL;
+    size_t count;
+    CB_TRY(pop_to_mark(m, &items, &count));
+    return push_set(m);
+}
+
+/* Attributes of an OrderedDict (torch's `_metadata`), the state of something foreign: dropped. */
 static enum cb_status do_build(struct machine *m)
 {
     CB_TRY(need(m, 2));
-    if (m->stack[m->depth - 2]->kind != CB__PICKLE_DICT) {
+    enum cb__pickle_kind kind = m->stack[m->depth - 2]->kind;
+    if (kind != CB__PICKLE_DICT && kind != CB__PICKLE_FOREIGN) {
         return cb__pickle_fail(m->pickle, m->opcode, "BUILD is read for an OrderedDict only");
     }
     m->depth--;
@@ -414,7 +456,8 @@ static enum cb_status step(struct machine *m, unsigned char code)
         CB_TRY(take_count(m, 2, &number));
         return push_integer(m, CB__PICKLE_INT, (int64_t)number);
     case OP_LONG1:
-        return push_long(m);
+    case OP_LONG4:
+        return push_long(m, code == OP_LONG1 ? 1 : 4);
     case OP_BINFLOAT:
         return push_real(m);
     case OP_SHORT_BINSTRING:
@@ -426,6 +469,7 @@ static enum cb_status step(struct machine *m, unsigned char code)
     case OP_BINUNICODE:
         return push_text(m, 4);
     case OP_BINUNICODE8:
+    case OP_BINBYTES8:
         return push_text(m, 8);
     case OP_GLOBAL:
         return do_global(m);
@@ -455,6 +499,14 @@ static enum cb_status step(struct machine *m, unsigned char code)
         return do_reduce(m);
     case OP_BUILD:
         return do_build(m);
+    case OP_NEWOBJ:
+        return do_newobj(m);
+    case OP_EMPTY_SET:
+        return push_set(m);
+    case OP_ADDITEMS:
+        return do_insert(m, CB__PICKLE_FOREIGN, 0, true);
+    case OP_FROZENSET:
+        return do_frozenset(m);
     case OP_BINPERSID:
         return do_persistent(m);
     case OP_BINPUT:

@@ -1,8 +1,9 @@
 /* pickle.h: a machine that reads the little of Python's pickle format that a PyTorch state dict is made of.
  *
  * It builds plain values and executes nothing. Of globals it knows those in pickle_build.c (OrderedDict, Size, the
- * functions that rebuild a tensor, the storage types); any other global and any opcode outside the list is refused with
- * its name and its byte. It has no recursion; its stack, memo and number of values are bounded by the length of the
+ * functions that rebuild a tensor, the storage types); some that stand beside weights and mean no harm (settings, dates,
+ * NumPy's numbers) become a value of which only the name is known; any other global and any opcode outside the list is
+ * refused with its name and its byte. It has no recursion; its stack, memo and number of values are bounded by the length of the
  * input and by the limits below.
  *
  * Format: Python's Lib/pickletools.py (protocols 0 to 5); torch/_utils.py and torch/serialization.py for the rest. */
@@ -14,6 +15,7 @@
 #define CB__PICKLE_MAX_BYTES ((size_t)64 << 20)
 #define CB__PICKLE_MAX_VALUES 4000000u
 #define CB__PICKLE_MAX_ITEMS 16000000u /* of all tuples, lists and dicts */
+#define CB__PICKLE_MAX_EXPANDED ((uint64_t)1 << 26) /* elements of all tensors that are larger than their storage */
 
 enum cb__pickle_kind {
     CB__PICKLE_NONE,
@@ -28,6 +30,7 @@ enum cb__pickle_kind {
     CB__PICKLE_GLOBAL,
     CB__PICKLE_STORAGE,
     CB__PICKLE_TENSOR,
+    CB__PICKLE_FOREIGN, /* something that a known harmless global makes: only its name is kept */
 };
 
 struct cb__pickle_global;
@@ -52,6 +55,7 @@ struct cb__pickle_value {
             uint64_t offset, count; /* elements of the storage that are meant: all, unless it is a view of another */
         } storage;
         struct cb_tensor_entry *tensor; /* without a name */
+        const char *foreign;            /* "numpy.dtype" */
     } as;
 };
 
@@ -65,6 +69,7 @@ struct cb__pickle {
     struct cb_diag *diag;
     uint32_t value_count;
     uint64_t item_count;
+    uint64_t expanded_count;
     /* Turns a persistent id, a tuple whose first item is "storage", into what `storage` of a value holds. NULL: there
      * are none. */
     enum cb_status (*storage)(void *context, struct cb__pickle *pickle, const struct cb__pickle_value *id,

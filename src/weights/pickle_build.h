@@ -4,6 +4,11 @@
 
 #include "weights/pickle.h"
 
+/* The name of a global of which nothing is wanted and nothing feared ("argparse.Namespace"), NULL for any other; it is
+ * the table's, not the pickle's. */
+const char *cb__pickle_harmless(const char *module, size_t module_length, const char *name, size_t name_length);
+/* Why a global is refused; NULL when there is nothing to say about it. */
+const char *cb__pickle_refusal(const struct cb__pickle_global *global);
 /* The global that a pickle names; NULL when it is not one of the few. */
 const struct cb__pickle_global *cb__pickle_find_global(const char *module, size_t module_length, const char *name,
                                                        size_t name_length);

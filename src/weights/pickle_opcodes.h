@@ -13,6 +13,8 @@ enum opcode {
     OP_SETITEMS = 'u', OP_BINBYTES = 'B', OP_SHORT_BINBYTES = 'C', OP_PROTO = 0x80, OP_TUPLE1 = 0x85,
     OP_TUPLE2 = 0x86, OP_TUPLE3 = 0x87, OP_NEWTRUE = 0x88, OP_NEWFALSE = 0x89, OP_LONG1 = 0x8a,
     OP_SHORT_BINUNICODE = 0x8c, OP_BINUNICODE8 = 0x8d, OP_STACK_GLOBAL = 0x93, OP_MEMOIZE = 0x94, OP_FRAME = 0x95,
+    OP_NEWOBJ = 0x81, OP_LONG4 = 0x8b, OP_BINBYTES8 = 0x8e, OP_EMPTY_SET = 0x8f, OP_ADDITEMS = 0x90,
+    OP_FROZENSET = 0x91,
 };
 
 /* The name of an opcode that is refused; NULL: there is none of that code. */
@@ -26,9 +28,8 @@ static inline const char *refused_opcode(unsigned char code)
         {'P', "PERSID"},       {'S', "STRING"},          {'V', "UNICODE"},       {'d', "DICT"},
         {'g', "GET"},          {'i', "INST"},            {'l', "LIST"},          {'o', "OBJ"},
         {'p', "PUT"},          {0x81, "NEWOBJ"},         {0x82, "EXT1"},         {0x83, "EXT2"},
-        {0x84, "EXT4"},        {0x8b, "LONG4"},          {0x8e, "BINBYTES8"},    {0x8f, "EMPTY_SET"},
-        {0x90, "ADDITEMS"},    {0x91, "FROZENSET"},      {0x92, "NEWOBJ_EX"},    {0x96, "BYTEARRAY8"},
-        {0x97, "NEXT_BUFFER"}, {0x98, "READONLY_BUFFER"},
+        {0x84, "EXT4"},        {0x92, "NEWOBJ_EX"},      {0x96, "BYTEARRAY8"},   {0x97, "NEXT_BUFFER"},
+        {0x98, "READONLY_BUFFER"},
     };
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         if (refused[i].code == code) {

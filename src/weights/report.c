@@ -16,6 +16,9 @@ void cb_load_report_print(const struct cb_load_report *report, bool verbose, str
     if (report->wrapper) {
         cb_text_addf(out, ", under `%s`", report->wrapper);
     }
+    if (report->beside) {
+        cb_text_addf(out, ", not %s", report->beside);
+    }
     if (report->prefix) {
         cb_text_addf(out, ", without `%s`", report->prefix);
     }

@@ -267,6 +267,11 @@ const char *cb_tensors_wrapper(const struct cb_tensor_file *file)
     return file->wrapper;
 }
 
+const char *cb_tensors_beside(const struct cb_tensor_file *file)
+{
+    return file->beside;
+}
+
 uint32_t cb_tensors_count(const struct cb_tensor_file *file)
 {
     return file->count;

@@ -70,8 +70,10 @@ const char *cb_tensors_path(const struct cb_tensor_file *file);
 /* "safetensors", "PyTorch (zip)", "PyTorch (stream)", "GGUF", "NumPy (npz)", "NumPy (npy)", "safetensors, sharded",
  * "PyTorch, sharded". */
 const char *cb_tensors_format(const struct cb_tensor_file *file);
-/* The key of the dict in which the tensors lay ("state_dict"), NULL when they lay at the top. */
+/* The key of the dict in which the tensors lay ("state_dict", "model.state_dict"), NULL when they lay at the top. */
 const char *cb_tensors_wrapper(const struct cb_tensor_file *file);
+/* Other keys that might have been meant, "`params_ema`, `ema`"; NULL when there are none. */
+const char *cb_tensors_beside(const struct cb_tensor_file *file);
 
 uint32_t cb_tensors_count(const struct cb_tensor_file *file);
 /* Entries in the order of the file; NULL past the end. They live as long as the file is open. */

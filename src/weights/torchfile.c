@@ -150,78 +150,6 @@ static enum cb_status on_storage(void *context, struct cb__pickle *pickle, const
     return CB_OK;
 }
 
-/* ---- the dict of tensors ---------------------------------------------------------------------------------------- */
-
-static uint32_t count_tensors(const struct cb__pickle_value *value)
-{
-    uint32_t count = 0;
-    if (value && value->kind == CB__PICKLE_DICT) {
-        for (uint32_t i = 1; i < value->as.list.count; i += 2) {
-            count += value->as.list.items[i]->kind == CB__PICKLE_TENSOR;
-        }
-    }
-    return count;
-}
-
-/* What training scripts call the state dict inside their checkpoints. */
-static const char *const wrappers[] = {"state_dict", "model_state_dict", "model", "module", "net", "params"};
-
-static enum cb_status refuse_object(const struct torch_reader *r, const struct cb__pickle_value *top)
-{
-    if (top->kind != CB__PICKLE_DICT) {
-        return cb_fail(r->diag, CB_FORMAT, r->at, "`%s` does not hold a dict of tensors", r->file->path);
-    }
-    struct cb_text keys = {0};
-    for (uint32_t i = 0; i < top->as.list.count && i < 16; i += 2) {
-        const struct cb__pickle_value *key = top->as.list.items[i];
-        if (key->kind == CB__PICKLE_TEXT && key->as.text.length < 60) {
-            cb_text_addf(&keys, "%s`%.*s`", keys.length ? ", " : "", (int)key->as.text.length, key->as.text.data);
-        }
-    }
-    enum cb_status status = cb_fail(r->diag, CB_FORMAT, r->at,
-                                    "`%s` holds no tensors at its top or under `state_dict` or"
-                                    " `model`; its keys are %s",
-                                    r->file->path, keys.data ? keys.data : "none");
-    cb_text_free(&keys);
-    return status;
-}
-
-static enum cb_status take_tensors(struct torch_reader *r, const struct cb__pickle_value *dict)
-{
-    struct cb_tensor_file *file = r->file;
-    file->entries = CB_NEW_ARRAY(file->arena, struct cb_tensor_entry, count_tensors(dict));
-    if (!file->entries) {
-        return no_memory(r);
-    }
-    for (uint32_t i = 0; i + 1 < dict->as.list.count; i += 2) {
-        const struct cb__pickle_value *value = dict->as.list.items[i + 1];
-        if (value->kind != CB__PICKLE_TENSOR) {
-            continue;
-        }
-        struct cb_tensor_entry *entry = &file->entries[file->count];
-        *entry = *value->as.tensor;
-        entry->name = cb__pickle_text(file->arena, dict->as.list.items[i]);
-        if (!entry->name) {
-            return cb_fail(r->diag, CB_FORMAT, r->at, "`%s`: a tensor has no text for its name", file->path);
-        }
-        file->storages[entry->storage].users++;
-        file->count++;
-    }
-    return CB_OK;
-}
-
-static enum cb_status take_object(struct torch_reader *r, const struct cb__pickle_value *top)
-{
-    for (size_t i = 0; i < sizeof(wrappers) / sizeof(wrappers[0]); i++) {
-        const struct cb__pickle_value *inner = cb__pickle_get(top, wrappers[i]);
-        if (count_tensors(inner) > 0) {
-            r->file->wrapper = wrappers[i];
-            return take_tensors(r, inner);
-        }
-    }
-    return count_tensors(top) > 0 ? take_tensors(r, top) : refuse_object(r, top);
-}
-
 /* ---- the stream form -------------------------------------------------------------------------------------------- */
 
 /* LONG1 of ten bytes: 0x1950a86a20f9469cfc6c. */
@@ -313,7 +241,7 @@ static enum cb_status read_stream(struct torch_reader *r, struct cb__pickle *pic
         return no_memory(r);
     }
     CB_TRY(read_stream_data(r, pickle, keys));
-    return take_object(r, top);
+    return cb__torch_take(r->file, top, r->at, r->diag);
 }
 
 enum cb_status cb__torch_stream_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag)
@@ -413,7 +341,7 @@ static enum cb_status read_zip(struct torch_reader *r, struct cb__pickle *pickle
     CB_TRY(read_small(r, pickle->arena, index, CB__PICKLE_MAX_BYTES, &data, &pickle->bytes));
     pickle->data = (const unsigned char *)data;
     CB_TRY(cb__pickle_read(pickle, &top));
-    return take_object(r, top);
+    return cb__torch_take(r->file, top, r->at, r->diag);
 }
 
 enum cb_status cb__torch_zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag)

@@ -118,10 +118,82 @@ static void other_things_that_torch_saves_are_refused(void **state)
     expect_refusal(DATA "module.pth", CB_FORMAT,
                    "pickle byte 2: the file wants `torch.nn.modules.linear.Linear`; nothing in it is executed");
     expect_refusal(DATA "foreign_global.pth", CB_FORMAT, "the file wants `__builtin__.complex`");
-    expect_refusal(DATA "list.pth", CB_FORMAT, "does not hold a dict of tensors");
+    expect_refusal(DATA "list.pth", CB_FORMAT, "does not hold a dict of tensors but a list");
     expect_refusal(DATA "no_tensors.pth", CB_FORMAT,
                    "holds no tensors at its top or under `state_dict` or `model`; its keys are `epoch`, `note`");
     expect_refusal(DATA "script.pt", CB_UNSUPPORTED, "is a TorchScript program, not a state dict");
+}
+
+/* What else people save: every tensor of it as PyTorch reads it. */
+static void what_people_save_reads_to_the_same_bits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *file, *wrapper, *beside;
+        uint32_t count;
+    } files[] = {
+        {"views.pth", NULL, NULL, 9},
+        {"views_stream.pth", NULL, NULL, 9},
+        {"settings.pth", "model", NULL, 2},
+        {"settings_protocol4.pth", "model", NULL, 2},
+        {"deep.pth", "model.state_dict", NULL, 2},
+        {"ema.pth", "params", "`params_ema`", 2},
+        {"only.pth", "encoder", NULL, 2},
+        {"several.pth", NULL, NULL, 4},
+        {"parallel.pth", "state_dict", NULL, 2},
+        {"metadata.pth", NULL, NULL, 2},
+        {"newer.pth", NULL, NULL, 4},
+        {"newer_stream.pth", NULL, NULL, 4},
+        {"kinds.pth", NULL, NULL, 5},
+        {"numbers.pth", NULL, NULL, 2},
+        {"aligned.pth", NULL, NULL, 2},
+    };
+    struct cb_tensor_file *reference = open_data(DATA "torch/reference.safetensors");
+    for (size_t f = 0; f < sizeof(files) / sizeof(files[0]); f++) {
+        char path[4096], name[256];
+        snprintf(path, sizeof(path), DATA "torch/%s", files[f].file);
+        struct cb_tensor_file *file = open_data(path);
+        assert_int_equal(cb_tensors_count(file), files[f].count);
+        const char *wrapper = cb_tensors_wrapper(file), *beside = cb_tensors_beside(file);
+        assert_string_equal(wrapper ? wrapper : "none", files[f].wrapper ? files[f].wrapper : "none");
+        assert_string_equal(beside ? beside : "none", files[f].beside ? files[f].beside : "none");
+        for (uint32_t t = 0; t < files[f].count; t++) {
+            const struct cb_tensor_entry *entry = cb_tensors_at(file, t);
+            snprintf(name, sizeof(name), "%s/%s", files[f].file, entry->name);
+            const struct cb_tensor_entry *wanted = cb_tensors_find(reference, name);
+            float values[64] = {0}, expected[64] = {0};
+            if (!wanted || entry->count != wanted->count || entry->count > 64 || entry->rank != wanted->rank ||
+                memcmp(entry->dims, wanted->dims, entry->rank * sizeof(int64_t)) != 0) {
+                fail_msg("%s is not as it should be", name);
+            }
+            assert_int_equal(cb_tensors_read_f32(file, entry, values, NULL), CB_OK);
+            assert_int_equal(cb_tensors_read_f32(reference, wanted, expected, NULL), CB_OK);
+            if (memcmp(values, expected, sizeof(values)) != 0) {
+                fail_msg("%s differs", name);
+            }
+        }
+        cb_tensors_close(file);
+    }
+    cb_tensors_close(reference);
+}
+
+static void what_cannot_be_weights_is_explained(void **state)
+{
+    (void)state;
+#define NO DATA "torch/no_"
+    expect_refusal(NO "complex.pth", CB_FORMAT, "`torch.ComplexFloatStorage`: complex numbers, which are not read");
+    expect_refusal(NO "complex32.pth", CB_FORMAT, "a tensor has the type `torch.complex32`, which is not read");
+    expect_refusal(NO "quantised.pth", CB_FORMAT, "a quantised tensor, which is not read; save the model before it is");
+    expect_refusal(NO "sparse.pth", CB_FORMAT, "a sparse tensor, which is not read; save t.to_dense()");
+    expect_refusal(NO "meta.pth", CB_FORMAT, "a tensor on the `meta` device, which has a shape but no values");
+    expect_refusal(NO "negated.pth", CB_FORMAT, "a negated or conjugated view, which is not read");
+    expect_refusal(NO "fnuz.pth", CB_FORMAT, "a tensor has the type `torch.float8_e4m3fnuz`, which is not read");
+    expect_refusal(NO "tensor.pth", CB_FORMAT, "does not hold a dict of tensors but a single tensor (save one with");
+    expect_refusal(NO "numpy.pth", CB_FORMAT, "its keys are `w`; among its values is a `numpy._core.multiarray`");
+    expect_refusal(NO "model.pth", CB_FORMAT, "the file wants `torch.nn.modules.linear.Linear`; nothing in it is executed,"
+                   " and only dicts of tensors are read (save one with torch.save(model.state_dict(), ...))");
+    expect_refusal(NO "huge.pth", CB_FORMAT, "tensors that repeat their storage have over 67108864 elements");
+#undef NO
 }
 
 /* ---- hostile streams, built by hand ----------------------------------------------------------------------------- */
@@ -157,6 +229,14 @@ static const struct {
     {"outside a view", S("}X\x01\0\0\0w" TENSOR(VIEW("K\x01", "K\x02"), "K\0K\x03\x85K\x01\x85") "s."), CB_FORMAT,
      "a tensor [3] at 0 reaches outside its storage of 2 elements"},
     {"system", S("cos\nsystem\n(X\x04\0\0\0truetR."), CB_FORMAT, "pickle byte 45: the file wants `os.system`"},
+    {"system by way of a harmless class", S("cargparse\nNamespace\n)\x81}X\x01\0\0\0xcos\nsystem\nX\x04\0\0\0true\x85Rsb."),
+     CB_FORMAT, "the file wants `os.system`"},
+    {"a neighbour of a harmless class", S("cargparse\nArgumentParser\n)\x81."), CB_FORMAT,
+     "the file wants `argparse.ArgumentParser`"},
+    {"builtins", S("c__builtin__\neval\nX\x01\0\0\0x\x85R."), CB_FORMAT, "the file wants `__builtin__.eval`"},
+    {"harmless things", S("}(X\x01\0\0\0acargparse\nNamespace\n)\x81}X\x01\0\0\0xK\x01sb"
+     "X\x01\0\0\0w" TENSOR(STORAGE("K\x01"), "K\0K\x01\x85K\x01\x85") "u." ITS_DATA), CB_OK, ""},
+    {"a circle of dicts", S("}q\0X\x01\0\0\0ah\0sX\x01\0\0\0bh\0s." "]."), CB_FORMAT, "holds no tensors at its top"},
     {"opcode", S("i"), CB_FORMAT, "pickle byte 45: opcode INST has no place in a dict of tensors"},
     {"newobj", S("ccollections\nOrderedDict\n)\x81."), CB_FORMAT, "opcode NEWOBJ has no place"},
     {"no opcode", S("\xff"), CB_FORMAT, "pickle byte 45: 0xff is no opcode"},
@@ -368,6 +448,8 @@ int main(void)
         cmocka_unit_test(views_are_read_in_any_order),
         cmocka_unit_test(a_view_outside_its_storage_is_refused),
         cmocka_unit_test(other_things_that_torch_saves_are_refused),
+        cmocka_unit_test(what_people_save_reads_to_the_same_bits),
+        cmocka_unit_test(what_cannot_be_weights_is_explained),
         cmocka_unit_test(hostile_streams_are_refused_in_words),
         cmocka_unit_test(a_pickle_cannot_grow_beyond_its_bounds),
         cmocka_unit_test(cut_files_are_refused),
