@@ -41,7 +41,7 @@ def main(folder):
                 "array": np.arange(4.0), "path": pathlib.PurePosixPath("a/b"), "when": datetime.datetime(2020, 1, 2),
                 "counts": collections.Counter({"a": 1}), "log": collections.defaultdict(list, {"loss": [1.0]}),
                 "seen": {1, 2}, "dtype": torch.float32, "device": torch.device("cpu"), "size": torch.Size([1]),
-                "random": torch.get_rng_state()[:8], "big": 2**80, "bytes": b"abc", "slice": slice(1, 2)}
+                "random": torch.get_rng_state()[:8], "big": 2**80, "bytes": b"abc"}
     save("settings.pth", settings, net)
     save("settings_protocol4.pth", settings, net, pickle_protocol=4)
     save("deep.pth", {"epoch": 1, "model": {"state_dict": net}, "optimizer": {"state": {0: {"m": torch.ones(2)}}}}, net)
