@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""compare_export.py CAMBIUM LAYERS_ONNX SOURCE [layers|backbones]...: what Cambium exports, run by ONNX Runtime.
+
+layers     each case of tests/layers as a network of one layer: its values are PyTorch's, in double precision
+backbones  each network of configs/backbones with random weights: the same as `cambium extract` gives
+Every file passes onnx.checker with full_check. Exits with 77 (skipped) where onnx or onnxruntime is not installed.
+"""
+import glob
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy
+    import onnx
+    import onnxruntime
+    import yaml
+except ImportError as missing:
+    print(f"skipped: {missing}")
+    sys.exit(77)
+
+MASK = (1 << 64) - 1
+CAMBIUM, LAYERS_ONNX, SOURCE = sys.argv[1:4]
+failures = 0
+
+
+def fail(text):
+    global failures
+    failures += 1
+    print("FAILED", text)
+
+
+def cambium(*arguments, cwd):
+    done = subprocess.run([CAMBIUM, *arguments], cwd=cwd, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"cambium {' '.join(arguments)}: {done.stderr}{done.stdout}")
+    return done.stdout
+
+
+def session(path):
+    onnx.checker.check_model(path, full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def splitmix64(x):
+    x = (x + numpy.uint64(0x9E3779B97F4A7C15)) & numpy.uint64(MASK)
+    x = ((x ^ (x >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)) & numpy.uint64(MASK)
+    x = ((x ^ (x >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)) & numpy.uint64(MASK)
+    return x ^ (x >> numpy.uint64(31))
+
+
+def array(spec):
+    """A tensor of tests/layers: generated as tests/reference/layer_cases.py says, or written out."""
+    shape = spec["shape"]
+    if "values" in spec:
+        kind = numpy.int64 if spec.get("dtype") == "i32" else numpy.float32
+        return numpy.array(spec["values"], dtype=numpy.float64).astype(kind).reshape(shape)
+    count = math.prod(shape)
+    with numpy.errstate(over="ignore"):
+        u = (splitmix64(numpy.uint64(spec["seed"] << 32) + numpy.arange(count, dtype=numpy.uint64)) >> numpy.uint64(40))
+    v = spec.get("scale", 1.0) * (2.0 * u.astype(numpy.float64) * 2.0**-24 - 1.0)
+    step = spec.get("step", 0.0)
+    v = numpy.floor(v / step) * step if step > 0 else v
+    return (v + spec.get("offset", 0.0)).astype(numpy.float32).reshape(shape)
+
+
+def distance(got, wanted):
+    """As a part of the largest finite magnitude; infinite where one is not finite and the other is."""
+    finite = numpy.isfinite(wanted)
+    if not numpy.array_equal(finite, numpy.isfinite(got)) or not numpy.array_equal(
+            numpy.nan_to_num(got[~finite]), numpy.nan_to_num(wanted[~finite])):
+        return math.inf
+    if not finite.any():
+        return 0.0
+    return float(numpy.abs(got[finite] - wanted[finite]).max() / max(numpy.abs(wanted[finite]).max(), 1e-30))
+
+
+# ---- layers
+
+# What ONNX Runtime refuses or computes otherwise by design.
+ELSEWHERE = {
+    ("embedding", "no such row"): "a row that is not there is an error",
+    ("gather", "rows that are not there"): "a row that is not there is an error",
+    ("pow", "edges, exponent -0.5"): "of -0.0 it is infinity of either sign",
+    ("l2_normalize", "large and small"): "ReduceL2 squares in single precision: beyond 1e19 it overflows",
+}
+
+
+def check_case(path, case, output):
+    run = session(path)
+    names = [i.name for i in run.get_inputs()]
+    specs = case["inputs"]
+    feed = {"input" if len(specs) == 1 else f"x{i}": array(spec) for i, spec in enumerate(specs)}
+    if "lengths" in names:
+        feed["lengths"] = numpy.array(case["lengths"], dtype=numpy.int64)
+    got = run.run(None, {name: feed[name] for name in names})[0]
+    wanted = array(case["expect"]["y"][output]).astype(numpy.float64)
+    if list(got.shape) != list(wanted.shape):
+        return f"shape {list(got.shape)}, not {list(wanted.shape)}"
+    x = feed.get("input")
+    if x is not None and x.shape == wanted.shape and x.dtype == numpy.float32:
+        wanted = numpy.where(numpy.isfinite(x), wanted, 0.0)  # of infinity, runtimes think differently
+        got = numpy.where(numpy.isfinite(x), got, 0.0)
+    error = distance(got.astype(numpy.float64), wanted)
+    tolerance = max(float(case.get("tolerance", 1e-5)), 2e-6) * 10
+    return None if error <= tolerance else f"differs by {error:.2g}"
+
+
+def layers(folder):
+    files = sorted(glob.glob(os.path.join(SOURCE, "tests/layers/*.yaml")))
+    out = subprocess.run([LAYERS_ONNX, folder, *files], capture_output=True, text=True)
+    if out.returncode != 0:
+        raise RuntimeError(out.stderr)
+    cases, checked, refused = {}, 0, {}
+    for line in out.stdout.splitlines():
+        layer, number, rest = line.split(" ", 2)
+        if rest.startswith("refused"):
+            refused[layer] = rest
+            continue
+        if layer not in cases:
+            with open(os.path.join(SOURCE, f"tests/layers/{layer}.yaml"), encoding="utf-8") as file:
+                cases[layer] = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["cases"]
+        case = cases[layer][int(number)]
+        if "expect" not in case or "y" not in case["expect"] or (layer, case["name"]) in ELSEWHERE:
+            continue
+        try:
+            wrong = check_case(os.path.join(folder, f"{layer}-{number}-{rest}.onnx"), case, int(rest))
+        except Exception as error:  # pylint: disable=broad-except  # whatever the checker or the runtime finds
+            wrong = str(error)[:400]
+        checked += 1
+        if wrong is not None:
+            fail(f"{layer}, {case['name']}: {wrong}")
+    for layer, why in refused.items():
+        print(f"{layer} {why}")
+    print(f"layers: {checked} cases of {len(cases)} layers")
+
+
+# ---- whole networks
+
+
+def check_backbone(name, folder):
+    path = os.path.join(folder, f"{name}.onnx")
+    cambium("export", name, path, "--weights", "none", cwd=folder)
+    run = session(path)
+    n, c, h, w = run.get_inputs()[0].shape
+    assert n == "N", n
+    x = numpy.random.default_rng(1).standard_normal((2, c, h, w)).astype(numpy.float32)
+    write_safetensors(os.path.join(folder, "x.safetensors"), {"x": x.transpose(0, 2, 3, 1)})
+    cambium("extract", name, "x.safetensors", "-o", "y.safetensors", "--weights", "none", cwd=folder)
+    ours = next(iter(read_safetensors(os.path.join(folder, "y.safetensors")).values()))
+    error = distance(run.run(None, {"input": x})[0].astype(numpy.float64), ours.astype(numpy.float64))
+    print(f"{name}: {error:.1e}")
+    if not error <= 1e-4:
+        fail(f"{name} differs by {error:.2g}")
+
+
+def write_safetensors(path, tensors):
+    header, blobs, at = {}, [], 0
+    for name, value in tensors.items():
+        blob = numpy.ascontiguousarray(value, dtype=numpy.float32).tobytes()
+        header[name] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [at, at + len(blob)]}
+        blobs.append(blob)
+        at += len(blob)
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text + b"".join(blobs))
+
+
+def read_safetensors(path):
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = file.read()
+    return {name: numpy.frombuffer(data[t["data_offsets"][0]:t["data_offsets"][1]], dtype=numpy.float32).reshape(t["shape"])
+            for name, t in header.items() if name != "__metadata__"}
+
+
+def backbones(folder):
+    with open(os.path.join(SOURCE, "tests/exchange/backbones.txt"), encoding="utf-8") as file:
+        names = file.read().split()
+    for name in names:
+        try:
+            check_backbone(name, folder)
+        except Exception as error:  # pylint: disable=broad-except
+            fail(f"{name}: {str(error)[:400]}")
+
+
+def main():
+    parts = {"layers": layers, "backbones": backbones}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in sys.argv[4:] or parts:
+            parts[part](folder)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
