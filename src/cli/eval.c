@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/open_model.h"
+#include "cli/run_data.h"
 #include "train/metrics.h"
 #include "train/run.h"
 
@@ -21,58 +22,6 @@ struct evaluation {
     const uint32_t *samples;
     uint32_t count;
 };
-
-/* The test samples of the run's own task. */
-static enum cb_status own_data(struct evaluation *e, const char *folder)
-{
-    struct cb_cli *cli = e->cli;
-    struct cb_task *task;
-    struct cb_job *job;
-    char *path = cb_path_join(cli->arena, folder, "model.safetensors");
-    struct cb_tensor_file *file;
-    struct cb_value *root = NULL;
-    CB_TRY(cb_tensors_open(path, &file, NULL, cli->diag));
-    const char *json = cb_tensors_metadata(file, "task"), *base = cb_tensors_metadata(file, "task_folder");
-    char *text = json != NULL ? cb_arena_strdup(cli->arena, json) : NULL;
-    char *where = cb_arena_strdup(cli->arena, base != NULL ? base : ".");
-    cb_tensors_close(file);
-    if (text == NULL) {
-        return cb_fail(cli->diag, CB_INVALID, NULL, "`%s` holds no task: say --data FOLDER", folder);
-    }
-    CB_TRY(cb_json_read_text(cli->arena, path, text, strlen(text), &root, cli->diag));
-    CB_TRY(cb_task_from_value(root, path, where, &task, cli->diag));
-    (void)cb_arena_on_destroy(cli->arena, (void (*)(void *))cb_task_destroy, task);
-    CB_TRY(cb_job_open(task, true, &job, cli->diag));
-    (void)cb_arena_on_destroy(cli->arena, (void (*)(void *))cb_job_close, job);
-    CB_TRY(cb_job_prepare(job, NULL, cli->diag));
-    e->dataset = job->dataset;
-    e->samples = job->split.has_test ? job->split.test.items : job->split.train.items;
-    e->count = job->split.has_test ? job->split.test.count : job->split.train.count;
-    if (!job->split.has_test) {
-        return cb_fail(cli->diag, CB_INVALID, NULL,
-                       "the run `%s` has no test data (it was cross-validated, or said `test: none`): say --data FOLDER",
-                       folder);
-    }
-    return CB_OK;
-}
-
-static enum cb_status other_data(struct evaluation *e, const char *path)
-{
-    struct cb_cli *cli = e->cli;
-    CB_TRY(cb_dataset_open_path(cli->arena, path, &e->model->contract, &e->dataset, cli->diag));
-    if (e->model->classes != NULL) {
-        CB_TRY(cb_dataset_use_classes(e->dataset, e->model->classes, e->model->class_count, cli->diag));
-    }
-    CB_TRY(cb_dataset_prepare(e->dataset, NULL, NULL, cli->diag));
-    uint32_t *samples = CB_NEW_ARRAY(cli->arena, uint32_t, e->dataset->count + 1);
-    for (uint32_t i = 0; samples != NULL && i < e->dataset->count; i++) {
-        if (!cb_dataset_is_bad(e->dataset, i)) {
-            samples[e->count++] = i;
-        }
-    }
-    e->samples = samples;
-    return samples != NULL ? CB_OK : cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
-}
 
 static struct cb_value *class_value(struct cb_arena *arena, const struct cb_class_metrics *m)
 {
@@ -173,24 +122,23 @@ static enum cb_status judge_values(const struct evaluation *e, const float *rows
     return CB_OK;
 }
 
-/* What the run predicts must be what the data's labels are. */
-static enum cb_status check_labels(const struct evaluation *e, const char *run)
+static enum cb_status find_data(struct evaluation *e, const char *run)
 {
-    const struct cb_dataset *d = e->dataset;
-    const uint32_t outputs = e->model->outputs;
-    if (d->target == CB_TARGET_NONE) {
-        return cb_fail(e->cli->diag, CB_MISMATCH, NULL, "the data has no labels: there is nothing to compare with");
+    struct cb_cli *cli = e->cli;
+    struct cb_run_data data = {0};
+    char *folder;
+    CB_TRY(cb_run_find(cli->arena, run, &folder, cli->diag));
+    const char *other = cb_cli_value(cli, "--data");
+    CB_TRY(other != NULL ? cb_cli_other_data(cli, other, e->model, &data) : cb_cli_own_data(cli, folder, &data));
+    if (data.is_training) {
+        return cb_fail(cli->diag, CB_INVALID, NULL,
+                       "the run `%s` has no test data (it was cross-validated, or said `test: none`): say --data FOLDER",
+                       folder);
     }
-    if (d->target == CB_TARGET_CLASSES && e->model->classes == NULL) {
-        return cb_fail(e->cli->diag, CB_MISMATCH, NULL,
-                       "the run `%s` gives %u numbers a sample, not classes: to judge features train a head on them "
-                       "with `backbone: run:%s`", run, outputs, run);
-    }
-    if (d->target == CB_TARGET_VALUES && (e->model->classes != NULL || d->value_count != outputs)) {
-        return cb_fail(e->cli->diag, CB_MISMATCH, NULL, "the run `%s` gives %u %s, but the data has %u values a sample",
-                       run, outputs, e->model->classes != NULL ? "classes" : "values", d->value_count);
-    }
-    return CB_OK;
+    e->dataset = data.dataset;
+    e->samples = data.samples;
+    e->count = data.count;
+    return cb_cli_check_labels(cli, run, e->model, &data);
 }
 
 static enum cb_status evaluate(struct evaluation *e, const char *run)
@@ -199,11 +147,7 @@ static enum cb_status evaluate(struct evaluation *e, const char *run)
     struct cb_device *device = NULL;
     struct cb_engine *engine = NULL;
     struct cb_watch watch = cb_cli_watch(cli);
-    char *folder;
-    CB_TRY(cb_run_find(cli->arena, run, &folder, cli->diag));
-    const char *data = cb_cli_value(cli, "--data");
-    CB_TRY(data != NULL ? other_data(e, data) : own_data(e, folder));
-    CB_TRY(check_labels(e, run));
+    CB_TRY(find_data(e, run));
     cb_cli_flush(cli);
     float *rows = malloc((size_t)e->count * e->model->outputs * sizeof(float) + 1);
     enum cb_status status = rows != NULL ? cb_cli_open_device(cli, &device) : CB_MEMORY;

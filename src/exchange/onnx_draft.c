@@ -24,7 +24,9 @@ size_t cb__draft_bytes(int type)
     return type == CB_DRAFT_I64 ? 8 : type == CB_DRAFT_F32 || type == CB_DRAFT_I32 ? 4 : 1;
 }
 
-/* ---- names --------------------------------------------------------------------------------------------------------- */
+/* ---- names
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 /* The place of `name`, or the free one where it would stand. */
 static size_t place_of(const struct cb_draft *draft, const char *name)
@@ -42,7 +44,8 @@ static bool make_room(struct cb_draft *draft)
         return true;
     }
     const char **old = draft->names;
-    size_t old_capacity = draft->name_capacity, capacity = old_capacity > 0 ? old_capacity * 2 : 256;
+    size_t old_capacity = draft->name_capacity,
+           capacity = old_capacity > 0 ? old_capacity * 2 : 256;
     const char **names = CB_NEW_ARRAY(draft->arena, const char *, capacity);
     if (names == NULL) {
         return false;
@@ -78,10 +81,13 @@ const char *cb__draft_name(struct cb_draft *draft, const char *wanted)
     return name;
 }
 
-/* ---- nodes --------------------------------------------------------------------------------------------------------- */
+/* ---- nodes
+ * -------------------------------------------------------------------------------------------------------
+ */
 
 /* One more pointer in a growing list of the graph. */
-static bool append(struct cb_draft *draft, void ***list, size_t *count, size_t *capacity, void *item)
+static bool append(struct cb_draft *draft, void ***list, size_t *count, size_t *capacity,
+                   void *item)
 {
     if (*count == *capacity) {
         size_t more = *capacity > 0 ? *capacity * 2 : 64;
@@ -99,7 +105,8 @@ static bool append(struct cb_draft *draft, void ***list, size_t *count, size_t *
     return true;
 }
 
-static Onnx__AttributeProto *attribute_of(struct cb_draft *draft, const struct cb_draft_attribute *a)
+static Onnx__AttributeProto *attribute_of(struct cb_draft *draft,
+                                          const struct cb_draft_attribute *a)
 {
     Onnx__AttributeProto *out = CB_NEW(draft->arena, Onnx__AttributeProto);
     if (out == NULL) {
@@ -126,7 +133,8 @@ static Onnx__AttributeProto *attribute_of(struct cb_draft *draft, const struct c
     return out;
 }
 
-static bool fill_inputs(struct cb_draft *draft, Onnx__NodeProto *node, const char *const *inputs, size_t count)
+static bool fill_inputs(struct cb_draft *draft, Onnx__NodeProto *node, const char *const *inputs,
+                        size_t count)
 {
     while (count > 0 && inputs[count - 1] == NULL) {
         count--;
@@ -153,9 +161,10 @@ static bool fill_attributes(struct cb_draft *draft, Onnx__NodeProto *node,
     return node->attribute != NULL;
 }
 
-void cb__draft_node_outputs(struct cb_draft *draft, const char *layer, const char *op, const char *const *inputs,
-                           size_t input_count, const struct cb_draft_attribute *attributes, size_t attribute_count,
-                           const char **out, size_t out_count)
+void cb__draft_node_outputs(struct cb_draft *draft, const char *layer, const char *op,
+                            const char *const *inputs, size_t input_count,
+                            const struct cb_draft_attribute *attributes, size_t attribute_count,
+                            const char **out, size_t out_count)
 {
     for (size_t i = 0; i < out_count; i++) {
         out[i] = "";
@@ -169,9 +178,11 @@ void cb__draft_node_outputs(struct cb_draft *draft, const char *layer, const cha
     onnx__node_proto__init(node);
     node->op_type = cb_arena_strdup(draft->arena, op);
     node->output = CB_NEW_ARRAY(draft->arena, char *, out_count);
-    if (node->op_type == NULL || node->output == NULL || !fill_inputs(draft, node, inputs, input_count) ||
+    if (node->op_type == NULL || node->output == NULL ||
+        !fill_inputs(draft, node, inputs, input_count) ||
         !fill_attributes(draft, node, attributes, attribute_count) ||
-        !append(draft, (void ***)&draft->graph.node, &draft->graph.n_node, &draft->node_capacity, node)) {
+        !append(draft, (void ***)&draft->graph.node, &draft->graph.n_node, &draft->node_capacity,
+                node)) {
         cb__draft_no_memory(draft);
         return;
     }
@@ -183,11 +194,13 @@ void cb__draft_node_outputs(struct cb_draft *draft, const char *layer, const cha
     node->name = node->output[0];
 }
 
-const char *cb__draft_node(struct cb_draft *draft, const char *layer, const char *op, const char *const *inputs,
-                          size_t input_count, const struct cb_draft_attribute *attributes, size_t attribute_count)
+const char *cb__draft_node(struct cb_draft *draft, const char *layer, const char *op,
+                           const char *const *inputs, size_t input_count,
+                           const struct cb_draft_attribute *attributes, size_t attribute_count)
 {
     const char *out;
-    cb__draft_node_outputs(draft, layer, op, inputs, input_count, attributes, attribute_count, &out, 1);
+    cb__draft_node_outputs(draft, layer, op, inputs, input_count, attributes, attribute_count, &out,
+                           1);
     return out;
 }
 
@@ -204,12 +217,14 @@ void cb__draft_rename(struct cb_draft *draft, const char *from, const char *to)
     }
 }
 
-/* ---- initializers, inputs, outputs --------------------------------------------------------------------------------- */
+/* ---- initializers, inputs, outputs
+ * ------------------------------------------------------------------------------- */
 
-const char *cb__draft_initializer(struct cb_draft *draft, const char *wanted, int type, uint32_t rank,
-                                 const int64_t *dims, const void *data)
+const char *cb__draft_initializer(struct cb_draft *draft, const char *wanted, int type,
+                                  uint32_t rank, const int64_t *dims, const void *data)
 {
-    Onnx__TensorProto *tensor = draft->status == CB_OK ? CB_NEW(draft->arena, Onnx__TensorProto) : NULL;
+    Onnx__TensorProto *tensor =
+        draft->status == CB_OK ? CB_NEW(draft->arena, Onnx__TensorProto) : NULL;
     if (tensor == NULL) {
         return cb__draft_no_memory(draft);
     }
@@ -233,24 +248,27 @@ const char *cb__draft_initializer(struct cb_draft *draft, const char *wanted, in
     tensor->raw_data.len = bytes;
     tensor->raw_data.data = (uint8_t *)data;
     draft->value_bytes += bytes;
-    if (!append(draft, (void ***)&draft->graph.initializer, &draft->graph.n_initializer, &draft->initializer_capacity,
-                tensor)) {
+    if (!append(draft, (void ***)&draft->graph.initializer, &draft->graph.n_initializer,
+                &draft->initializer_capacity, tensor)) {
         return cb__draft_no_memory(draft);
     }
     return tensor->name;
 }
 
-static Onnx__ValueInfoProto *value_of(struct cb_draft *draft, const char *name, int type, uint32_t rank,
-                                      const int64_t *dims, const char *doc)
+static Onnx__ValueInfoProto *value_of(struct cb_draft *draft, const char *name, int type,
+                                      uint32_t rank, const int64_t *dims, const char *doc)
 {
     struct cb_arena *arena = draft->arena;
     Onnx__ValueInfoProto *value = CB_NEW(arena, Onnx__ValueInfoProto);
     Onnx__TypeProto *kind = CB_NEW(arena, Onnx__TypeProto);
     Onnx__TypeProto__Tensor *tensor = CB_NEW(arena, Onnx__TypeProto__Tensor);
     Onnx__TensorShapeProto *shape = CB_NEW(arena, Onnx__TensorShapeProto);
-    Onnx__TensorShapeProto__Dimension **list = CB_NEW_ARRAY(arena, Onnx__TensorShapeProto__Dimension *, rank + 1);
-    Onnx__TensorShapeProto__Dimension *items = CB_NEW_ARRAY(arena, Onnx__TensorShapeProto__Dimension, rank + 1);
-    if (value == NULL || kind == NULL || tensor == NULL || shape == NULL || list == NULL || items == NULL) {
+    Onnx__TensorShapeProto__Dimension **list =
+        CB_NEW_ARRAY(arena, Onnx__TensorShapeProto__Dimension *, rank + 1);
+    Onnx__TensorShapeProto__Dimension *items =
+        CB_NEW_ARRAY(arena, Onnx__TensorShapeProto__Dimension, rank + 1);
+    if (value == NULL || kind == NULL || tensor == NULL || shape == NULL || list == NULL ||
+        items == NULL) {
         return NULL;
     }
     onnx__value_info_proto__init(value);
@@ -297,14 +315,16 @@ static void add_value(struct cb_draft *draft, Onnx__ValueInfoProto ***list, size
     *list = items;
 }
 
-void cb__draft_input(struct cb_draft *draft, const char *name, int type, uint32_t rank, const int64_t *dims,
-                    const char *doc)
+void cb__draft_input(struct cb_draft *draft, const char *name, int type, uint32_t rank,
+                     const int64_t *dims, const char *doc)
 {
-    add_value(draft, &draft->graph.input, &draft->graph.n_input, value_of(draft, name, type, rank, dims, doc));
+    add_value(draft, &draft->graph.input, &draft->graph.n_input,
+              value_of(draft, name, type, rank, dims, doc));
 }
 
-void cb__draft_output(struct cb_draft *draft, const char *name, int type, uint32_t rank, const int64_t *dims,
-                     const char *doc)
+void cb__draft_output(struct cb_draft *draft, const char *name, int type, uint32_t rank,
+                      const int64_t *dims, const char *doc)
 {
-    add_value(draft, &draft->graph.output, &draft->graph.n_output, value_of(draft, name, type, rank, dims, doc));
+    add_value(draft, &draft->graph.output, &draft->graph.n_output,
+              value_of(draft, name, type, rank, dims, doc));
 }

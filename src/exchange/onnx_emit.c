@@ -1,8 +1,9 @@
-/* onnx_emit.c: one layer as ONNX nodes: which emission it takes, and what all of them share. See onnx_emit.h.
+/* onnx_emit.c: one layer as ONNX nodes: which emission it takes, and what all of them share. See
+ * onnx_emit.h.
  *
- * A layer is looked up by its word. What the layer's own descriptor says already needs no word: outside training a RANDOM
- * layer is the identity, a VIEW is a Reshape, a SUM a Sum, and an affine layer a product and a sum, also those of a
- * plugin of one's own. */
+ * A layer is looked up by its word. What the layer's own descriptor says already needs no word:
+ * outside training a RANDOM layer is the identity, a VIEW is a Reshape, a SUM a Sum, and an affine
+ * layer a product and a sum, also those of a plugin of one's own. */
 #include "exchange/onnx_emit.h"
 
 #include <stdarg.h>
@@ -12,13 +13,15 @@
 #include "base/file.h"
 #include "base/option_values.h"
 
-/* ---- which emission ------------------------------------------------------------------------------------------------ */
+/* ---- which emission
+ * ---------------------------------------------------------------------------------------------- */
 
 static cb_emission *find_emission(const char *word)
 {
     static const struct cb_emission_entry *const tables[] = {
-        cb__emit_linear_table, cb__emit_pool_table,  cb__emit_place_table,    cb__emit_pointwise_table,
-        cb__emit_norm_table,   cb__emit_shape_table, cb__emit_sequence_table, cb__emit_recurrent_table,
+        cb__emit_linear_table,    cb__emit_pool_table,      cb__emit_place_table,
+        cb__emit_pointwise_table, cb__emit_norm_table,      cb__emit_shape_table,
+        cb__emit_sequence_table,  cb__emit_recurrent_table,
     };
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         for (const struct cb_emission_entry *entry = tables[i]; entry->word != NULL; entry++) {
@@ -61,9 +64,11 @@ static void emit_view(struct cb_emit *e)
         places *= x->dims[i];
     }
     if (y->rank == 2 && places == 1) {
-        layout = cb__emit_native(e, 0); /* a single place: both layouts hold the same values in the same order */
+        layout = cb__emit_native(
+            e, 0); /* a single place: both layouts hold the same values in the same order */
     }
-    cb__emit_y(e, 0, cb__emit_reshape(e, cb__emit_x(e, 0, layout), y->rank - 1, y->dims + 1), CB_LAST);
+    cb__emit_y(e, 0, cb__emit_reshape(e, cb__emit_x(e, 0, layout), y->rank - 1, y->dims + 1),
+               CB_LAST);
 }
 
 static void emit_sum(struct cb_emit *e)
@@ -76,12 +81,16 @@ static void emit_sum(struct cb_emit *e)
     for (uint32_t i = 0; i < e->node->x_count && i < 32; i++) {
         values[i] = cb__emit_x(e, i, layout);
     }
-    cb__emit_y(e, 0, cb__emit_op(e, e->node->x_count == 2 ? "Add" : "Sum", values, e->node->x_count, CB_DRAFT_PLAIN),
+    cb__emit_y(e, 0,
+               cb__emit_op(e, e->node->x_count == 2 ? "Add" : "Sum", values, e->node->x_count,
+                           CB_DRAFT_PLAIN),
                layout);
 }
 
-/* The channels' dim among those that a vector per channel needs to meet a value of the layout: [C], or [C,1,1]. */
-static uint32_t channel_dims(enum cb_layout layout, uint32_t rank, int64_t channels, int64_t dims[CB_MAX_RANK])
+/* The channels' dim among those that a vector per channel needs to meet a value of the layout: [C],
+ * or [C,1,1]. */
+static uint32_t channel_dims(enum cb_layout layout, uint32_t rank, int64_t channels,
+                             int64_t dims[CB_MAX_RANK])
 {
     uint32_t count = layout == CB_FIRST ? rank - 1 : 1;
     for (uint32_t i = 0; i < count; i++) {
@@ -99,7 +108,8 @@ void cb__emit_affine(struct cb_emit *e)
     uint32_t count = channel_dims(layout, x->rank, x->dims[x->rank - 1], dims);
     const char *scale = cb__emit_floats(e, "scale", count, dims, e->affine_scale[node]);
     const char *shift = cb__emit_floats(e, "shift", count, dims, e->affine_shift[node]);
-    const char *scaled = cb__emit_op(e, "Mul", CB_DRAFT_IN(cb__emit_x(e, 0, layout), scale), CB_DRAFT_PLAIN);
+    const char *scaled =
+        cb__emit_op(e, "Mul", CB_DRAFT_IN(cb__emit_x(e, 0, layout), scale), CB_DRAFT_PLAIN);
     cb__emit_y(e, 0, cb__emit_op(e, "Add", CB_DRAFT_IN(scaled, shift), CB_DRAFT_PLAIN), layout);
 }
 
@@ -116,15 +126,18 @@ static cb_emission *by_nature(const struct cb_node *node)
 
 static cb_emission *emission_of(struct cb_arena *arena, const struct cb_node *node)
 {
-    cb_emission *own = is_built_in(arena, node->type) ? find_emission(node->type->layer.name) : NULL;
+    cb_emission *own =
+        is_built_in(arena, node->type) ? find_emission(node->type->layer.name) : NULL;
     return own != NULL ? own : by_nature(node);
 }
 
 bool cb__emit_knows(const struct cb_emit *e, const struct cb_node *node, const char **out_why)
 {
-    *out_why = is_built_in(e->draft.arena, node->type) ? "ONNX has no operators for it"
-                                                       : "it is a plugin of your own, of which ONNX knows nothing";
-    return (node->type->layer.flags & CB_LAYER_LOSS) == 0 && emission_of(e->draft.arena, node) != NULL;
+    *out_why = is_built_in(e->draft.arena, node->type)
+                   ? "ONNX has no operators for it"
+                   : "it is a plugin of your own, of which ONNX knows nothing";
+    return (node->type->layer.flags & CB_LAYER_LOSS) == 0 &&
+           emission_of(e->draft.arena, node) != NULL;
 }
 
 enum cb_status cb__emit_layer(struct cb_emit *e)
@@ -147,11 +160,13 @@ void cb__emit_fail(struct cb_emit *e, const char *fmt, ...)
     va_start(args, fmt);
     char *why = cb_arena_vprintf(e->draft.arena, fmt, args);
     va_end(args);
-    e->draft.status = cb_fail(e->draft.diag, CB_UNSUPPORTED, &e->node->at, "layer `%s` (`%s`) cannot be exported: %s",
-                              e->node->name, e->node->type->layer.name, why != NULL ? why : "");
+    e->draft.status = cb_fail(e->draft.diag, CB_UNSUPPORTED, &e->node->at,
+                              "layer `%s` (`%s`) cannot be exported: %s", e->node->name,
+                              e->node->type->layer.name, why != NULL ? why : "");
 }
 
-/* ---- inputs and outputs -------------------------------------------------------------------------------------------- */
+/* ---- inputs and outputs
+ * ------------------------------------------------------------------------------------------ */
 
 const struct cb_tensor *cb__emit_x_shape(const struct cb_emit *e, uint32_t i)
 {
@@ -186,7 +201,8 @@ const char *cb__emit_x(struct cb_emit *e, uint32_t i, enum cb_layout layout)
         return cb__draft_no_memory(&e->draft);
     }
     if (wire->value[layout] == NULL) {
-        wire->value[layout] = rank < 3 ? wire->value[wire->native] : turn(e, wire->value[wire->native], rank, layout);
+        wire->value[layout] =
+            rank < 3 ? wire->value[wire->native] : turn(e, wire->value[wire->native], rank, layout);
     }
     return wire->value[layout];
 }
@@ -219,31 +235,41 @@ const char *cb__emit_reshape(struct cb_emit *e, const char *x, uint32_t count, c
     for (uint32_t i = 0; i < count; i++) {
         shape[i + 1] = dims[i];
     }
-    return cb__emit_op(e, "Reshape", CB_DRAFT_IN(x, cb__emit_ints(e, "shape", count + 1, shape)), CB_DRAFT_PLAIN);
-}
-
-const char *cb__emit_transpose(struct cb_emit *e, const char *x, uint32_t rank, const int64_t *permutation)
-{
-    return cb__emit_op(e, "Transpose", CB_DRAFT_IN(x), CB_DRAFT_WITH(CB_DRAFT_INTS("perm", rank, permutation)));
-}
-
-const char *cb__emit_unsqueeze(struct cb_emit *e, const char *x, uint32_t count, const int64_t *axes)
-{
-    return cb__emit_op(e, "Unsqueeze", CB_DRAFT_IN(x, cb__emit_ints(e, "axes", count, axes)), CB_DRAFT_PLAIN);
-}
-
-const char *cb__emit_slice(struct cb_emit *e, const char *x, int64_t axis, int64_t from, int64_t to, int64_t step)
-{
-    return cb__emit_op(e, "Slice",
-                       CB_DRAFT_IN(x, cb__emit_one_int(e, "starts", from), cb__emit_one_int(e, "ends", to),
-                                  cb__emit_one_int(e, "axes", axis), cb__emit_one_int(e, "steps", step)),
+    return cb__emit_op(e, "Reshape", CB_DRAFT_IN(x, cb__emit_ints(e, "shape", count + 1, shape)),
                        CB_DRAFT_PLAIN);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------------- */
+const char *cb__emit_transpose(struct cb_emit *e, const char *x, uint32_t rank,
+                               const int64_t *permutation)
+{
+    return cb__emit_op(e, "Transpose", CB_DRAFT_IN(x),
+                       CB_DRAFT_WITH(CB_DRAFT_INTS("perm", rank, permutation)));
+}
+
+const char *cb__emit_unsqueeze(struct cb_emit *e, const char *x, uint32_t count,
+                               const int64_t *axes)
+{
+    return cb__emit_op(e, "Unsqueeze", CB_DRAFT_IN(x, cb__emit_ints(e, "axes", count, axes)),
+                       CB_DRAFT_PLAIN);
+}
+
+const char *cb__emit_slice(struct cb_emit *e, const char *x, int64_t axis, int64_t from, int64_t to,
+                           int64_t step)
+{
+    return cb__emit_op(
+        e, "Slice",
+        CB_DRAFT_IN(x, cb__emit_one_int(e, "starts", from), cb__emit_one_int(e, "ends", to),
+                    cb__emit_one_int(e, "axes", axis), cb__emit_one_int(e, "steps", step)),
+        CB_DRAFT_PLAIN);
+}
+
+/* ---- options
+ * -----------------------------------------------------------------------------------------------------
+ */
 
 /* The value of an option, and its type; NULL when the layer has no such option. */
-static const union cb__option_slot *slot_of(const struct cb_emit *e, const char *key, uint32_t *out_type)
+static const union cb__option_slot *slot_of(const struct cb_emit *e, const char *key,
+                                            uint32_t *out_type)
 {
     const struct cb_array *table = &e->node->type->layer.options;
     int index = cb_options_find(table, key);
@@ -260,11 +286,11 @@ int64_t cb__emit_integer(const struct cb_emit *e, const char *key)
 {
     uint32_t type;
     const union cb__option_slot *slot = slot_of(e, key, &type);
-    return slot == NULL             ? 0
-           : type == CB_OPT_INT     ? slot->integer
-           : type == CB_OPT_BOOL    ? (int64_t)slot->boolean
-           : type == CB_OPT_CHOICE  ? (int64_t)slot->choice
-                                    : 0;
+    return slot == NULL            ? 0
+           : type == CB_OPT_INT    ? slot->integer
+           : type == CB_OPT_BOOL   ? (int64_t)slot->boolean
+           : type == CB_OPT_CHOICE ? (int64_t)slot->choice
+                                   : 0;
 }
 
 double cb__emit_real(const struct cb_emit *e, const char *key)
@@ -285,7 +311,8 @@ const struct cb_list *cb__emit_list(const struct cb_emit *e, const char *key)
 int64_t cb__emit_pick(const struct cb_emit *e, const char *key, uint32_t i)
 {
     const struct cb_list *list = cb__emit_list(e, key);
-    return list->count == 0 ? 0 : ((const int64_t *)list->items)[i < list->count ? i : list->count - 1];
+    return list->count == 0 ? 0
+                            : ((const int64_t *)list->items)[i < list->count ? i : list->count - 1];
 }
 
 bool cb__emit_padding(const struct cb_emit *e, uint32_t direction, int64_t *before, int64_t *after)

@@ -1,11 +1,12 @@
-/* onnx_emit_linear.c: convolutions and dense as ONNX nodes. Filters [KH,KW,C/groups,K] become [K,C/groups,KH,KW]. */
+/* onnx_emit_linear.c: convolutions and dense as ONNX nodes. Filters [KH,KW,C/groups,K] become
+ * [K,C/groups,KH,KW]. */
 #include "exchange/onnx_emit.h"
 
 enum { VALID, SAME, CAUSAL }; /* words of `padding` */
 
 /* Zeros before and after in one direction. */
-static void padding_of(const struct cb_emit *e, uint32_t direction, int64_t in, int64_t kernel, int64_t stride,
-                       int64_t dilation, int64_t *before, int64_t *after)
+static void padding_of(const struct cb_emit *e, uint32_t direction, int64_t in, int64_t kernel,
+                       int64_t stride, int64_t dilation, int64_t *before, int64_t *after)
 {
     *before = *after = 0;
     if (cb__emit_padding(e, direction, before, after)) {
@@ -41,10 +42,12 @@ static void emit_conv2d(struct cb_emit *e)
         padding_of(e, i, x->dims[i + 1], kernel[i], stride[i], dilation[i], &pads[i], &pads[i + 2]);
     }
     const char *value = cb__emit_op(
-        e, "Conv", CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST), cb__emit_weight(e, w, order), cb__emit_bias(e, w->decl.dims[3])),
+        e, "Conv",
+        CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST), cb__emit_weight(e, w, order),
+                    cb__emit_bias(e, w->decl.dims[3])),
         CB_DRAFT_WITH(CB_DRAFT_INTS("kernel_shape", 2, kernel), CB_DRAFT_INTS("strides", 2, stride),
-                     CB_DRAFT_INTS("pads", 4, pads), CB_DRAFT_INTS("dilations", 2, dilation),
-                     CB_DRAFT_INT("group", groups_of(e, x->dims[3]))));
+                      CB_DRAFT_INTS("pads", 4, pads), CB_DRAFT_INTS("dilations", 2, dilation),
+                      CB_DRAFT_INT("group", groups_of(e, x->dims[3]))));
     cb__emit_y(e, 0, value, CB_FIRST);
 }
 
@@ -53,7 +56,8 @@ static void emit_conv1d(struct cb_emit *e)
     static const uint32_t order[] = {2, 1, 0};
     const struct cb_tensor *x = cb__emit_x_shape(e, 0);
     const struct cb_param *w = cb__emit_param(e, "w");
-    int64_t kernel = w->decl.dims[0], stride = cb__emit_integer(e, "stride"), dilation = cb__emit_integer(e, "dilation");
+    int64_t kernel = w->decl.dims[0], stride = cb__emit_integer(e, "stride"),
+            dilation = cb__emit_integer(e, "dilation");
     int64_t pads[2];
     /* one number, or [before, after] */
     if (cb__emit_list(e, "padding")->choice < 0) {
@@ -63,10 +67,13 @@ static void emit_conv1d(struct cb_emit *e)
         padding_of(e, 0, x->dims[1], kernel, stride, dilation, &pads[0], &pads[1]);
     }
     const char *value = cb__emit_op(
-        e, "Conv", CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST), cb__emit_weight(e, w, order), cb__emit_bias(e, w->decl.dims[2])),
-        CB_DRAFT_WITH(CB_DRAFT_INTS("kernel_shape", 1, &kernel), CB_DRAFT_INTS("strides", 1, &stride),
-                     CB_DRAFT_INTS("pads", 2, pads), CB_DRAFT_INTS("dilations", 1, &dilation),
-                     CB_DRAFT_INT("group", groups_of(e, x->dims[2]))));
+        e, "Conv",
+        CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST), cb__emit_weight(e, w, order),
+                    cb__emit_bias(e, w->decl.dims[2])),
+        CB_DRAFT_WITH(CB_DRAFT_INTS("kernel_shape", 1, &kernel),
+                      CB_DRAFT_INTS("strides", 1, &stride), CB_DRAFT_INTS("pads", 2, pads),
+                      CB_DRAFT_INTS("dilations", 1, &dilation),
+                      CB_DRAFT_INT("group", groups_of(e, x->dims[2]))));
     cb__emit_y(e, 0, value, CB_FIRST);
 }
 
@@ -85,10 +92,12 @@ static void emit_conv_transpose2d(struct cb_emit *e)
     }
     const char *value = cb__emit_op(
         e, "ConvTranspose",
-        CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST), cb__emit_weight(e, w, order), cb__emit_bias(e, cb__emit_y_shape(e, 0)->dims[3])),
+        CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST), cb__emit_weight(e, w, order),
+                    cb__emit_bias(e, cb__emit_y_shape(e, 0)->dims[3])),
         CB_DRAFT_WITH(CB_DRAFT_INTS("kernel_shape", 2, kernel), CB_DRAFT_INTS("strides", 2, stride),
-                     CB_DRAFT_INTS("pads", 4, pads), CB_DRAFT_INTS("dilations", 2, dilation),
-                     CB_DRAFT_INTS("output_padding", 2, more), CB_DRAFT_INT("group", cb__emit_integer(e, "groups"))));
+                      CB_DRAFT_INTS("pads", 4, pads), CB_DRAFT_INTS("dilations", 2, dilation),
+                      CB_DRAFT_INTS("output_padding", 2, more),
+                      CB_DRAFT_INT("group", cb__emit_integer(e, "groups"))));
     cb__emit_y(e, 0, value, CB_FIRST);
 }
 
@@ -101,13 +110,17 @@ static void emit_dense(struct cb_emit *e)
     const char *x = cb__emit_x(e, 0, CB_LAST);
     if (cb__emit_x_shape(e, 0)->rank == 2) {
         const char *weight = cb__emit_weight(e, w, turned);
-        cb__emit_y(e, 0, cb__emit_op(e, "Gemm", CB_DRAFT_IN(x, weight, cb__emit_bias(e, units)),
-                                     CB_DRAFT_WITH(CB_DRAFT_INT("transB", 1))), CB_LAST);
+        cb__emit_y(e, 0,
+                   cb__emit_op(e, "Gemm", CB_DRAFT_IN(x, weight, cb__emit_bias(e, units)),
+                               CB_DRAFT_WITH(CB_DRAFT_INT("transB", 1))),
+                   CB_LAST);
         return;
     }
-    const char *y = cb__emit_op(e, "MatMul", CB_DRAFT_IN(x, cb__emit_weight(e, w, straight)), CB_DRAFT_PLAIN);
+    const char *y =
+        cb__emit_op(e, "MatMul", CB_DRAFT_IN(x, cb__emit_weight(e, w, straight)), CB_DRAFT_PLAIN);
     const char *bias = cb__emit_bias(e, units);
-    cb__emit_y(e, 0, bias != NULL ? cb__emit_op(e, "Add", CB_DRAFT_IN(y, bias), CB_DRAFT_PLAIN) : y, CB_LAST);
+    cb__emit_y(e, 0, bias != NULL ? cb__emit_op(e, "Add", CB_DRAFT_IN(y, bias), CB_DRAFT_PLAIN) : y,
+               CB_LAST);
 }
 
 const struct cb_emission_entry cb__emit_linear_table[] = {

@@ -1,4 +1,5 @@
-/* onnx_emit_place.c: what moves places of a picture or a sequence: pad, crop, pixel_shuffle, upsample. */
+/* onnx_emit_place.c: what moves places of a picture or a sequence: pad, crop, pixel_shuffle,
+ * upsample. */
 #include "exchange/onnx_emit.h"
 
 #include <math.h>
@@ -20,8 +21,13 @@ static void emit_pad(struct cb_emit *e)
         }
     }
     const char *value = mode == 0 ? cb__emit_scalar(e, "value", cb__emit_real(e, "value")) : NULL;
-    cb__emit_y(e, 0, cb__emit_op(e, "Pad", CB_DRAFT_IN(cb__emit_x(e, 0, layout), cb__emit_ints(e, "pads", 2 * rank, pads), value),
-                                 CB_DRAFT_WITH(CB_DRAFT_TEXT("mode", modes[mode >= 0 && mode < 3 ? mode : 0]))), layout);
+    cb__emit_y(
+        e, 0,
+        cb__emit_op(
+            e, "Pad",
+            CB_DRAFT_IN(cb__emit_x(e, 0, layout), cb__emit_ints(e, "pads", 2 * rank, pads), value),
+            CB_DRAFT_WITH(CB_DRAFT_TEXT("mode", modes[mode >= 0 && mode < 3 ? mode : 0]))),
+        layout);
 }
 
 static void emit_crop(struct cb_emit *e)
@@ -35,18 +41,24 @@ static void emit_crop(struct cb_emit *e)
         from[i] = is_placed ? cb__emit_pick(e, "offset", i) : (in[i + 1] - out[i + 1]) / 2;
         to[i] = from[i] + out[i + 1];
     }
-    cb__emit_y(e, 0, cb__emit_op(e, "Slice",
-                                 CB_DRAFT_IN(cb__emit_x(e, 0, layout), cb__emit_ints(e, "starts", 2, from),
-                                            cb__emit_ints(e, "ends", 2, to), cb__emit_ints(e, "axes", 2, axes)),
-                                 CB_DRAFT_PLAIN), layout);
+    cb__emit_y(
+        e, 0,
+        cb__emit_op(e, "Slice",
+                    CB_DRAFT_IN(cb__emit_x(e, 0, layout), cb__emit_ints(e, "starts", 2, from),
+                                cb__emit_ints(e, "ends", 2, to), cb__emit_ints(e, "axes", 2, axes)),
+                    CB_DRAFT_PLAIN),
+        layout);
 }
 
 /* y[n, h r + i, w r + j, c] = x[n, h, w, c r r + i r + j]: ONNX calls that order CRD. */
 static void emit_pixel_shuffle(struct cb_emit *e)
 {
-    cb__emit_y(e, 0, cb__emit_op(e, "DepthToSpace", CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST)),
-                                 CB_DRAFT_WITH(CB_DRAFT_INT("blocksize", cb__emit_integer(e, "upscale_factor")),
-                                              CB_DRAFT_TEXT("mode", "CRD"))), CB_FIRST);
+    cb__emit_y(
+        e, 0,
+        cb__emit_op(e, "DepthToSpace", CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST)),
+                    CB_DRAFT_WITH(CB_DRAFT_INT("blocksize", cb__emit_integer(e, "upscale_factor")),
+                                  CB_DRAFT_TEXT("mode", "CRD"))),
+        CB_FIRST);
 }
 
 /* The reverse; SpaceToDepth has only the other order. */
@@ -54,16 +66,21 @@ static void emit_pixel_unshuffle(struct cb_emit *e)
 {
     static const int64_t order[] = {0, 1, 3, 5, 2, 4};
     const int64_t r = cb__emit_integer(e, "downscale_factor"), *in = cb__emit_x_shape(e, 0)->dims;
-    const int64_t split[5] = {in[3], in[1] / r, r, in[2] / r, r}, joined[3] = {in[3] * r * r, in[1] / r, in[2] / r};
+    const int64_t split[5] = {in[3], in[1] / r, r, in[2] / r, r},
+                  joined[3] = {in[3] * r * r, in[1] / r, in[2] / r};
     const char *parts = cb__emit_reshape(e, cb__emit_x(e, 0, CB_FIRST), 5, split);
-    cb__emit_y(e, 0, cb__emit_reshape(e, cb__emit_transpose(e, parts, 6, order), 3, joined), CB_FIRST);
+    cb__emit_y(e, 0, cb__emit_reshape(e, cb__emit_transpose(e, parts, 6, order), 3, joined),
+               CB_FIRST);
 }
 
-/* ---- upsample ------------------------------------------------------------------------------------------------------- */
+/* ---- upsample
+ * ----------------------------------------------------------------------------------------------------
+ */
 
 enum { NEAREST, BILINEAR };
 
-/* One direction, as plugins/upsample.c has it: the input's places are `from` / `to` of an output's place apart. */
+/* One direction, as plugins/upsample.c has it: the input's places are `from` / `to` of an output's
+ * place apart. */
 struct axis {
     int64_t in, out, from, to;
 };
@@ -71,11 +88,14 @@ struct axis {
 static struct axis axis_of(const struct cb_emit *e, uint32_t direction)
 {
     const struct cb_list *factors = cb__emit_list(e, "scale_factor");
-    struct axis a = {.in = cb__emit_x_shape(e, 0)->dims[direction + 1], .out = cb__emit_y_shape(e, 0)->dims[direction + 1]};
+    struct axis a = {.in = cb__emit_x_shape(e, 0)->dims[direction + 1],
+                     .out = cb__emit_y_shape(e, 0)->dims[direction + 1]};
     a.from = a.in;
     a.to = a.out;
     if (factors->count > 0) {
-        const double factor = ((const double *)factors->items)[direction < factors->count ? direction : factors->count - 1];
+        const double factor =
+            ((const double *)
+                 factors->items)[direction < factors->count ? direction : factors->count - 1];
         for (a.from = 1; a.from < 256; a.from++) {
             a.to = (int64_t)(factor * (double)a.from + 0.5);
             if (a.to > 0 && fabs(factor * (double)a.from - (double)a.to) < 1e-6) {
@@ -92,7 +112,8 @@ static bool is_whole_factor(const struct axis *a)
 }
 
 /* Whole factors: Resize. */
-static const char *resized(struct cb_emit *e, const char *x, const struct axis axes[2], int64_t mode, bool align_corners)
+static const char *resized(struct cb_emit *e, const char *x, const struct axis axes[2],
+                           int64_t mode, bool align_corners)
 {
     const int64_t four = 4;
     float *scales = cb__emit_room(e, 4);
@@ -100,11 +121,13 @@ static const char *resized(struct cb_emit *e, const char *x, const struct axis a
         scales[i] = i < 2 ? 1.0f : (float)(axes[i - 2].to / axes[i - 2].from);
     }
     const char *inputs[] = {x, NULL, cb__emit_floats(e, "scales", 1, &four, scales)};
-    const char *where = mode == NEAREST ? "asymmetric" : align_corners ? "align_corners" : "half_pixel";
+    const char *where = mode == NEAREST ? "asymmetric"
+                        : align_corners ? "align_corners"
+                                        : "half_pixel";
     return cb__emit_op(e, "Resize", inputs, 3,
                        CB_DRAFT_WITH(CB_DRAFT_TEXT("mode", mode == NEAREST ? "nearest" : "linear"),
-                                    CB_DRAFT_TEXT("coordinate_transformation_mode", where),
-                                    CB_DRAFT_TEXT("nearest_mode", "floor")));
+                                     CB_DRAFT_TEXT("coordinate_transformation_mode", where),
+                                     CB_DRAFT_TEXT("nearest_mode", "floor")));
 }
 
 /* Other factors, exactly: nearest gathers places, bilinear multiplies by a matrix of weights. */
@@ -114,19 +137,23 @@ static const char *gathered(struct cb_emit *e, const char *x, int64_t along, con
     for (int64_t i = 0; places != NULL && i < a->out; i++) {
         places[i] = i * a->from / a->to < a->in ? i * a->from / a->to : a->in - 1;
     }
-    return places == NULL ? cb__draft_no_memory(&e->draft)
-                          : cb__emit_op(e, "Gather", CB_DRAFT_IN(x, cb__emit_ints(e, "places", (size_t)a->out, places)),
-                                        CB_DRAFT_WITH(CB_DRAFT_INT("axis", along)));
+    return places == NULL
+               ? cb__draft_no_memory(&e->draft)
+               : cb__emit_op(e, "Gather",
+                             CB_DRAFT_IN(x, cb__emit_ints(e, "places", (size_t)a->out, places)),
+                             CB_DRAFT_WITH(CB_DRAFT_INT("axis", along)));
 }
 
-static const char *weights(struct cb_emit *e, const struct axis *a, bool align_corners, bool is_turned)
+static const char *weights(struct cb_emit *e, const struct axis *a, bool align_corners,
+                           bool is_turned)
 {
     const int64_t in = a->in, out = a->out, dims[2] = {is_turned ? out : in, is_turned ? in : out};
     float *values = cb__emit_room(e, in * out);
     for (int64_t o = 0; values != NULL && o < out; o++) {
-        double at = align_corners ? (out > 1 ? (double)o * (double)(in - 1) / (double)(out - 1) : 0.0)
-                                  : ((double)o + 0.5) * (double)a->from / (double)a->to - 0.5;
-        at = at < 0.0 ? 0.0 : at > (double)(in - 1) ? (double)(in - 1) : at;
+        double at = align_corners
+                        ? (out > 1 ? (double)o * (double)(in - 1) / (double)(out - 1) : 0.0)
+                        : ((double)o + 0.5) * (double)a->from / (double)a->to - 0.5;
+        at = at<0.0 ? 0.0 : at>(double)(in - 1) ? (double)(in - 1) : at;
         const int64_t low = (int64_t)floor(at), high = low + 1 < in ? low + 1 : low;
         values[is_turned ? o * in + low : low * out + o] += (float)(1.0 - (at - (double)low));
         values[is_turned ? o * in + high : high * out + o] += (float)(at - (double)low);
@@ -145,8 +172,10 @@ static void emit_upsample(struct cb_emit *e)
     } else if (mode == NEAREST) {
         x = gathered(e, gathered(e, x, 2, &axes[0]), 3, &axes[1]);
     } else {
-        x = cb__emit_op(e, "MatMul", CB_DRAFT_IN(x, weights(e, &axes[1], align_corners, false)), CB_DRAFT_PLAIN);
-        x = cb__emit_op(e, "MatMul", CB_DRAFT_IN(weights(e, &axes[0], align_corners, true), x), CB_DRAFT_PLAIN);
+        x = cb__emit_op(e, "MatMul", CB_DRAFT_IN(x, weights(e, &axes[1], align_corners, false)),
+                        CB_DRAFT_PLAIN);
+        x = cb__emit_op(e, "MatMul", CB_DRAFT_IN(weights(e, &axes[0], align_corners, true), x),
+                        CB_DRAFT_PLAIN);
     }
     cb__emit_y(e, 0, x, CB_FIRST);
 }

@@ -1,4 +1,5 @@
-/* onnx_emit_pointwise.c: what maps element by element as ONNX nodes, in whichever layout its input has. */
+/* onnx_emit_pointwise.c: what maps element by element as ONNX nodes, in whichever layout its input
+ * has. */
 #include "exchange/onnx_emit.h"
 
 #include <math.h>
@@ -19,10 +20,10 @@ static void give(struct cb_emit *e, const char *y)
 }
 
 /* An operator of one input and no attributes. */
-#define EMIT_PLAIN(word, op)                                                                                          \
-    static void emit_##word(struct cb_emit *e)                                                                        \
-    {                                                                                                                 \
-        give(e, cb__emit_op(e, op, CB_DRAFT_IN(own_x(e)), CB_DRAFT_PLAIN));                                             \
+#define EMIT_PLAIN(word, op)                                                                       \
+    static void emit_##word(struct cb_emit *e)                                                     \
+    {                                                                                              \
+        give(e, cb__emit_op(e, op, CB_DRAFT_IN(own_x(e)), CB_DRAFT_PLAIN));                        \
     }
 EMIT_PLAIN(relu, "Relu")
 EMIT_PLAIN(sigmoid, "Sigmoid")
@@ -35,11 +36,11 @@ EMIT_PLAIN(log, "Log")
 EMIT_PLAIN(sqrt, "Sqrt")
 
 /* One real option that is an attribute. */
-#define EMIT_WITH(word, op, attribute, option)                                                                        \
-    static void emit_##word(struct cb_emit *e)                                                                        \
-    {                                                                                                                 \
-        give(e, cb__emit_op(e, op, CB_DRAFT_IN(own_x(e)),                                                              \
-                            CB_DRAFT_WITH(CB_DRAFT_REAL(attribute, cb__emit_real(e, option)))));                        \
+#define EMIT_WITH(word, op, attribute, option)                                                     \
+    static void emit_##word(struct cb_emit *e)                                                     \
+    {                                                                                              \
+        give(e, cb__emit_op(e, op, CB_DRAFT_IN(own_x(e)),                                          \
+                            CB_DRAFT_WITH(CB_DRAFT_REAL(attribute, cb__emit_real(e, option)))));   \
     }
 EMIT_WITH(elu, "Elu", "alpha", "alpha")
 EMIT_WITH(celu, "Celu", "alpha", "alpha")
@@ -53,25 +54,29 @@ static const char *times(struct cb_emit *e, const char *a, const char *b)
 static void emit_selu(struct cb_emit *e)
 {
     give(e, cb__emit_op(e, "Selu", CB_DRAFT_IN(own_x(e)),
-                        CB_DRAFT_WITH(CB_DRAFT_REAL("alpha", 1.6732632423543772), CB_DRAFT_REAL("gamma", 1.0507009873554805))));
+                        CB_DRAFT_WITH(CB_DRAFT_REAL("alpha", 1.6732632423543772),
+                                      CB_DRAFT_REAL("gamma", 1.0507009873554805))));
 }
 
 static void emit_hardsigmoid(struct cb_emit *e)
 {
-    give(e, cb__emit_op(e, "HardSigmoid", CB_DRAFT_IN(own_x(e)),
-                        CB_DRAFT_WITH(CB_DRAFT_REAL("alpha", 1.0 / 6.0), CB_DRAFT_REAL("beta", 0.5))));
+    give(e,
+         cb__emit_op(e, "HardSigmoid", CB_DRAFT_IN(own_x(e)),
+                     CB_DRAFT_WITH(CB_DRAFT_REAL("alpha", 1.0 / 6.0), CB_DRAFT_REAL("beta", 0.5))));
 }
 
-/* A bound that is left out lets infinity through: Clip would make the largest finite number of it. */
+/* A bound that is left out lets infinity through: Clip would make the largest finite number of it.
+ */
 static void clip_to(struct cb_emit *e, double least, double most)
 {
     const bool has_min = least > -INFINITY, has_max = most < INFINITY;
     const char *min = has_min ? cb__emit_scalar(e, "min", least) : NULL;
     const char *max = has_max ? cb__emit_scalar(e, "max", most) : NULL;
-    give(e, has_min && has_max ? cb__emit_op(e, "Clip", CB_DRAFT_IN(own_x(e), min, max), CB_DRAFT_PLAIN)
-            : has_min          ? cb__emit_op(e, "Max", CB_DRAFT_IN(own_x(e), min), CB_DRAFT_PLAIN)
-            : has_max          ? cb__emit_op(e, "Min", CB_DRAFT_IN(own_x(e), max), CB_DRAFT_PLAIN)
-                               : own_x(e));
+    give(e, has_min && has_max
+                ? cb__emit_op(e, "Clip", CB_DRAFT_IN(own_x(e), min, max), CB_DRAFT_PLAIN)
+            : has_min ? cb__emit_op(e, "Max", CB_DRAFT_IN(own_x(e), min), CB_DRAFT_PLAIN)
+            : has_max ? cb__emit_op(e, "Min", CB_DRAFT_IN(own_x(e), max), CB_DRAFT_PLAIN)
+                      : own_x(e));
 }
 
 static void emit_relu6(struct cb_emit *e)
@@ -110,7 +115,8 @@ static void emit_mish(struct cb_emit *e)
 /* x (1 + inner) / 2 */
 static void half_of(struct cb_emit *e, const char *x, const char *inner)
 {
-    const char *sum = cb__emit_op(e, "Add", CB_DRAFT_IN(inner, cb__emit_scalar(e, "one", 1.0)), CB_DRAFT_PLAIN);
+    const char *sum =
+        cb__emit_op(e, "Add", CB_DRAFT_IN(inner, cb__emit_scalar(e, "one", 1.0)), CB_DRAFT_PLAIN);
     give(e, times(e, times(e, x, cb__emit_scalar(e, "half", 0.5)), sum));
 }
 
@@ -118,8 +124,9 @@ static void emit_gelu(struct cb_emit *e)
 {
     const char *x = own_x(e);
     if (cb__emit_integer(e, "approximate") == 0) {
-        const char *scaled = cb__emit_op(e, "Div", CB_DRAFT_IN(x, cb__emit_scalar(e, "root", 1.4142135623730951)),
-                                         CB_DRAFT_PLAIN);
+        const char *scaled =
+            cb__emit_op(e, "Div", CB_DRAFT_IN(x, cb__emit_scalar(e, "root", 1.4142135623730951)),
+                        CB_DRAFT_PLAIN);
         half_of(e, x, cb__emit_op(e, "Erf", CB_DRAFT_IN(scaled), CB_DRAFT_PLAIN));
         return;
     }
@@ -130,18 +137,21 @@ static void emit_gelu(struct cb_emit *e)
     half_of(e, x, cb__emit_op(e, "Tanh", CB_DRAFT_IN(scaled), CB_DRAFT_PLAIN));
 }
 
-/* log(1 + exp(beta x)) / beta, and x itself above the threshold, where in single precision both are the same unless it
- * is low. */
+/* log(1 + exp(beta x)) / beta, and x itself above the threshold, where in single precision both are
+ * the same unless it is low. */
 static void emit_softplus(struct cb_emit *e)
 {
     const double beta = cb__emit_real(e, "beta"), threshold = cb__emit_real(e, "threshold");
     const char *x = own_x(e);
     const char *scaled = beta == 1.0 ? x : times(e, x, cb__emit_scalar(e, "beta", beta));
     const char *y = cb__emit_op(e, "Softplus", CB_DRAFT_IN(scaled), CB_DRAFT_PLAIN);
-    y = beta == 1.0 ? y : cb__emit_op(e, "Div", CB_DRAFT_IN(y, cb__emit_scalar(e, "beta", beta)), CB_DRAFT_PLAIN);
+    y = beta == 1.0 ? y
+                    : cb__emit_op(e, "Div", CB_DRAFT_IN(y, cb__emit_scalar(e, "beta", beta)),
+                                  CB_DRAFT_PLAIN);
     if (threshold < 16.0 || beta != 1.0) {
-        const char *above = cb__emit_op(e, "Greater", CB_DRAFT_IN(scaled, cb__emit_scalar(e, "threshold", threshold)),
-                                        CB_DRAFT_PLAIN);
+        const char *above = cb__emit_op(
+            e, "Greater", CB_DRAFT_IN(scaled, cb__emit_scalar(e, "threshold", threshold)),
+            CB_DRAFT_PLAIN);
         y = cb__emit_op(e, "Where", CB_DRAFT_IN(above, x, y), CB_DRAFT_PLAIN);
     }
     give(e, y);
@@ -165,12 +175,16 @@ static void emit_prelu(struct cb_emit *e)
     const struct cb_param *w = cb__emit_param(e, "w");
     const uint32_t rank = own_layout(e) == CB_FIRST ? cb__emit_x_shape(e, 0)->rank - 1 : 1;
     int64_t dims[CB_MAX_RANK] = {w->count, 1, 1, 1, 1, 1, 1, 1};
-    give(e, cb__emit_op(e, "PRelu", CB_DRAFT_IN(own_x(e), cb__emit_vector(e, w, rank, dims)), CB_DRAFT_PLAIN));
+    give(e, cb__emit_op(e, "PRelu", CB_DRAFT_IN(own_x(e), cb__emit_vector(e, w, rank, dims)),
+                        CB_DRAFT_PLAIN));
 }
 
-/* ---- of two inputs ------------------------------------------------------------------------------------------------- */
+/* ---- of two inputs
+ * -----------------------------------------------------------------------------------------------
+ */
 
-/* The second input where it is a value per channel, [N,C]: with as many ones between as the first one has places. */
+/* The second input where it is a value per channel, [N,C]: with as many ones between as the first
+ * one has places. */
 static const char *gate(struct cb_emit *e, enum cb_layout layout, uint32_t rank)
 {
     int64_t axes[CB_MAX_RANK];
@@ -187,14 +201,17 @@ static void emit_binary(struct cb_emit *e, const char *op)
     if (a->rank == b->rank && cb__emit_native(e, 1) == CB_FIRST) {
         layout = CB_FIRST;
     }
-    const char *second = a->rank > b->rank && b->rank == 2 ? gate(e, layout, a->rank) : cb__emit_x(e, 1, layout);
-    cb__emit_y(e, 0, cb__emit_op(e, op, CB_DRAFT_IN(cb__emit_x(e, 0, layout), second), CB_DRAFT_PLAIN), layout);
+    const char *second =
+        a->rank > b->rank && b->rank == 2 ? gate(e, layout, a->rank) : cb__emit_x(e, 1, layout);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, op, CB_DRAFT_IN(cb__emit_x(e, 0, layout), second), CB_DRAFT_PLAIN),
+               layout);
 }
 
-#define EMIT_BINARY(word, op)                                                                                         \
-    static void emit_##word(struct cb_emit *e)                                                                        \
-    {                                                                                                                 \
-        emit_binary(e, op);                                                                                           \
+#define EMIT_BINARY(word, op)                                                                      \
+    static void emit_##word(struct cb_emit *e)                                                     \
+    {                                                                                              \
+        emit_binary(e, op);                                                                        \
     }
 EMIT_BINARY(multiply, "Mul")
 EMIT_BINARY(subtract, "Sub")

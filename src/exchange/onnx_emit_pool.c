@@ -3,19 +3,22 @@
 
 enum { SAME = 1 }; /* the word of `padding` */
 
-/* Of one direction, as plugins/pool2d.h has it. `after`: places behind the input that the last window reaches, at least
- * the padding, so that ONNX's rounding down gives the size that ceil_mode gives. */
+/* Of one direction, as plugins/pool2d.h has it. `after`: places behind the input that the last
+ * window reaches, at least the padding, so that ONNX's rounding down gives the size that ceil_mode
+ * gives. */
 struct windows {
     int64_t kernel, stride, before, padded_after, after;
 };
 
 static struct windows windows_of(const struct cb_emit *e, uint32_t direction)
 {
-    const int64_t in = cb__emit_x_shape(e, 0)->dims[direction + 1], out = cb__emit_y_shape(e, 0)->dims[direction + 1];
+    const int64_t in = cb__emit_x_shape(e, 0)->dims[direction + 1],
+                  out = cb__emit_y_shape(e, 0)->dims[direction + 1];
     const bool has_stride = cb__emit_list(e, "stride")->count > 0;
     struct windows w = {.kernel = cb__emit_pick(e, "kernel", direction),
                         .stride = cb__emit_pick(e, has_stride ? "stride" : "kernel", direction)};
-    if (!cb__emit_padding(e, direction, &w.before, &w.padded_after) && cb__emit_list(e, "padding")->choice == SAME) {
+    if (!cb__emit_padding(e, direction, &w.before, &w.padded_after) &&
+        cb__emit_list(e, "padding")->choice == SAME) {
         const int64_t missing = (out - 1) * w.stride + w.kernel - in;
         w.before = missing > 0 ? missing / 2 : 0;
         w.padded_after = missing > 0 ? missing - missing / 2 : 0;
@@ -25,13 +28,13 @@ static struct windows windows_of(const struct cb_emit *e, uint32_t direction)
     return w;
 }
 
-static const char *pool(struct cb_emit *e, const char *op, const char *x, const struct windows w[2], const int64_t pads[4],
-                        int64_t count_include_pad)
+static const char *pool(struct cb_emit *e, const char *op, const char *x, const struct windows w[2],
+                        const int64_t pads[4], int64_t count_include_pad)
 {
     const int64_t kernel[2] = {w[0].kernel, w[1].kernel}, stride[2] = {w[0].stride, w[1].stride};
     const struct cb_draft_attribute attributes[] = {
-        CB_DRAFT_INTS("kernel_shape", 2, kernel), CB_DRAFT_INTS("strides", 2, stride), CB_DRAFT_INTS("pads", 4, pads),
-        CB_DRAFT_INT("count_include_pad", count_include_pad)};
+        CB_DRAFT_INTS("kernel_shape", 2, kernel), CB_DRAFT_INTS("strides", 2, stride),
+        CB_DRAFT_INTS("pads", 4, pads), CB_DRAFT_INT("count_include_pad", count_include_pad)};
     return cb__emit_op(e, op, CB_DRAFT_IN(x), attributes, count_include_pad > 0 ? 4 : 3);
 }
 
@@ -45,7 +48,8 @@ static void emit_maxpool2d(struct cb_emit *e)
 /* Zeros around the picture, as many as the padding. */
 static const char *padded(struct cb_emit *e, const char *x, const struct windows w[2])
 {
-    const int64_t pads[8] = {0, 0, w[0].before, w[1].before, 0, 0, w[0].padded_after, w[1].padded_after};
+    const int64_t pads[8] = {0, 0, w[0].before,       w[1].before,
+                             0, 0, w[0].padded_after, w[1].padded_after};
     if (w[0].before + w[1].before + w[0].padded_after + w[1].padded_after == 0) {
         return x;
     }
@@ -61,7 +65,8 @@ static bool hangs_over(const struct windows w[2])
 static void emit_avgpool2d(struct cb_emit *e)
 {
     const struct windows w[2] = {windows_of(e, 0), windows_of(e, 1)};
-    const bool counts = cb__emit_integer(e, "count_include_pad") != 0 && cb__emit_list(e, "padding")->choice != SAME;
+    const bool counts = cb__emit_integer(e, "count_include_pad") != 0 &&
+                        cb__emit_list(e, "padding")->choice != SAME;
     const char *x = cb__emit_x(e, 0, CB_FIRST);
     int64_t pads[4] = {w[0].before, w[1].before, w[0].after, w[1].after};
     if (counts && hangs_over(w)) {
@@ -76,7 +81,8 @@ static void emit_avgpool2d(struct cb_emit *e)
     cb__emit_y(e, 0, pool(e, "AveragePool", x, w, pads, counts && has_pads ? 1 : 0), CB_FIRST);
 }
 
-/* (mean of x^p * places of a whole window)^(1/p): a window that hangs over counts as if it were full. */
+/* (mean of x^p * places of a whole window)^(1/p): a window that hangs over counts as if it were
+ * full. */
 static void emit_lp_pool2d(struct cb_emit *e)
 {
     const struct windows w[2] = {windows_of(e, 0), windows_of(e, 1)};
@@ -93,11 +99,15 @@ static void emit_lp_pool2d(struct cb_emit *e)
 
 static void emit_global_avgpool(struct cb_emit *e)
 {
-    const char *mean = cb__emit_op(e, "GlobalAveragePool", CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST)), CB_DRAFT_PLAIN);
-    cb__emit_y(e, 0, cb__emit_op(e, "Flatten", CB_DRAFT_IN(mean), CB_DRAFT_WITH(CB_DRAFT_INT("axis", 1))), CB_LAST);
+    const char *mean = cb__emit_op(e, "GlobalAveragePool", CB_DRAFT_IN(cb__emit_x(e, 0, CB_FIRST)),
+                                   CB_DRAFT_PLAIN);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Flatten", CB_DRAFT_IN(mean), CB_DRAFT_WITH(CB_DRAFT_INT("axis", 1))),
+               CB_LAST);
 }
 
-/* ---- adaptive: bins of about equal size ----------------------------------------------------------------------------- */
+/* ---- adaptive: bins of about equal size
+ * -------------------------------------------------------------------------- */
 
 static int64_t bin_first(int64_t i, int64_t in, int64_t out)
 {
@@ -121,7 +131,8 @@ static const char *equal_bins(struct cb_emit *e, const char *op, const char *glo
         return NULL;
     }
     const int64_t size[2] = {in[1] / out[1], in[2] / out[2]}, pads[4] = {0};
-    const struct windows w[2] = {{.kernel = size[0], .stride = size[0]}, {.kernel = size[1], .stride = size[1]}};
+    const struct windows w[2] = {{.kernel = size[0], .stride = size[0]},
+                                 {.kernel = size[1], .stride = size[1]}};
     return pool(e, op, x, w, pads, 0);
 }
 
@@ -145,14 +156,16 @@ static void emit_adaptive_avgpool2d(struct cb_emit *e)
     const char *y = equal_bins(e, "AveragePool", "GlobalAveragePool");
     if (y == NULL) {
         const char *x = cb__emit_x(e, 0, CB_FIRST);
-        const char *wide = cb__emit_op(e, "MatMul", CB_DRAFT_IN(x, shares(e, in[2], out[2], false)), CB_DRAFT_PLAIN);
-        y = cb__emit_op(e, "MatMul", CB_DRAFT_IN(shares(e, in[1], out[1], true), wide), CB_DRAFT_PLAIN);
+        const char *wide = cb__emit_op(e, "MatMul", CB_DRAFT_IN(x, shares(e, in[2], out[2], false)),
+                                       CB_DRAFT_PLAIN);
+        y = cb__emit_op(e, "MatMul", CB_DRAFT_IN(shares(e, in[1], out[1], true), wide),
+                        CB_DRAFT_PLAIN);
     }
     cb__emit_y(e, 0, y, CB_FIRST);
 }
 
-/* The largest of each bin along `axis`, whose places are gathered as [bins, places of the largest bin]: a smaller bin
- * names its last place again. */
+/* The largest of each bin along `axis`, whose places are gathered as [bins, places of the largest
+ * bin]: a smaller bin names its last place again. */
 static const char *largest(struct cb_emit *e, const char *x, int64_t axis, int64_t in, int64_t out)
 {
     int64_t most = 0;
@@ -160,9 +173,11 @@ static const char *largest(struct cb_emit *e, const char *x, int64_t axis, int64
         const int64_t size = bin_end(o, in, out) - bin_first(o, in, out);
         most = size > most ? size : most;
     }
-    int64_t *places = CB_NEW_ARRAY(e->draft.arena, int64_t, (size_t)(out * most)), dims[2] = {out, most};
+    int64_t *places = CB_NEW_ARRAY(e->draft.arena, int64_t, (size_t)(out * most)),
+            dims[2] = {out, most};
     for (int64_t i = 0; places != NULL && i < out * most; i++) {
-        const int64_t o = i / most, at = bin_first(o, in, out) + i % most, last = bin_end(o, in, out) - 1;
+        const int64_t o = i / most, at = bin_first(o, in, out) + i % most,
+                      last = bin_end(o, in, out) - 1;
         places[i] = at < last ? at : last;
     }
     const char *name = cb_arena_printf(e->draft.arena, "%s/places", e->node->name);
@@ -171,9 +186,11 @@ static const char *largest(struct cb_emit *e, const char *x, int64_t axis, int64
     }
     const int64_t reduced = axis + 1;
     const char *list = cb__draft_initializer(&e->draft, name, CB_DRAFT_I64, 2, dims, places);
-    const char *gathered = cb__emit_op(e, "Gather", CB_DRAFT_IN(x, list), CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis)));
-    return cb__emit_op(e, "ReduceMax", CB_DRAFT_IN(gathered),
-                       CB_DRAFT_WITH(CB_DRAFT_INTS("axes", 1, &reduced), CB_DRAFT_INT("keepdims", 0)));
+    const char *gathered =
+        cb__emit_op(e, "Gather", CB_DRAFT_IN(x, list), CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis)));
+    return cb__emit_op(
+        e, "ReduceMax", CB_DRAFT_IN(gathered),
+        CB_DRAFT_WITH(CB_DRAFT_INTS("axes", 1, &reduced), CB_DRAFT_INT("keepdims", 0)));
 }
 
 static void emit_adaptive_maxpool2d(struct cb_emit *e)

@@ -1,8 +1,9 @@
 /* onnx_emit_recurrent.c: lstm and gru as ONNX nodes.
  *
- * Ours hold the gates side by side in the order i, f, g, o (lstm) and r, z, n (gru), as torch; ONNX stacks them as
- * i, o, f, c and z, r, h, for W [directions, gates H, C] and R [directions, gates H, H], with the input's biases and then
- * the state's in B. A gru's reset acts on what the state's part gave (linear_before_reset). Sequences are [T,N,C]. */
+ * Ours hold the gates side by side in the order i, f, g, o (lstm) and r, z, n (gru), as torch; ONNX
+ * stacks them as i, o, f, c and z, r, h, for W [directions, gates H, C] and R [directions, gates H,
+ * H], with the input's biases and then the state's in B. A gru's reset acts on what the state's
+ * part gave (linear_before_reset). Sequences are [T,N,C]. */
 #include "exchange/onnx_emit.h"
 
 #include <string.h>
@@ -23,8 +24,8 @@ static const struct cb_param *param_of(const struct cb_emit *e, const char *name
 }
 
 /* Our [rows, gates H] of each direction as [directions, gates H, rows]. */
-static const char *weights(struct cb_emit *e, const struct kind *kind, const char *name, const char *as, int64_t h,
-                           int64_t directions)
+static const char *weights(struct cb_emit *e, const struct kind *kind, const char *name,
+                           const char *as, int64_t h, int64_t directions)
 {
     const int64_t rows = param_of(e, name, false)->decl.dims[0], gates = kind->gates * h;
     const int64_t dims[3] = {directions, gates, rows};
@@ -49,7 +50,8 @@ static const char *biases(struct cb_emit *e, const struct kind *kind, int64_t h,
     for (int64_t i = 0; values != NULL && i < directions * 2 * gates; i++) {
         const bool is_state = i / gates % 2 == 1;
         const int64_t place = i % gates;
-        values[i] = param_of(e, is_state ? "b_hh" : "b_ih", i >= 2 * gates)->host[kind->order[place / h] * h + place % h];
+        values[i] = param_of(e, is_state ? "b_hh" : "b_ih", i >= 2 * gates)
+                        ->host[kind->order[place / h] * h + place % h];
     }
     return cb__emit_floats(e, "B", 2, dims, values);
 }
@@ -57,17 +59,22 @@ static const char *biases(struct cb_emit *e, const struct kind *kind, int64_t h,
 static void emit_recurrent(struct cb_emit *e, const struct kind *kind)
 {
     static const int64_t time_first[] = {1, 0, 2}, time_back[] = {2, 0, 1, 3};
-    const int64_t h = cb__emit_integer(e, "units"), directions = cb__emit_integer(e, "bidirectional") != 0 ? 2 : 1;
+    const int64_t h = cb__emit_integer(e, "units"),
+                  directions = cb__emit_integer(e, "bidirectional") != 0 ? 2 : 1;
     const char *lengths = cb__emit_lengths(e, 0);
     const char *x = cb__emit_transpose(e, cb__emit_x(e, 0, CB_LAST), 3, time_first);
     lengths = lengths == NULL ? NULL
-                              : cb__emit_op(e, "Cast", CB_DRAFT_IN(lengths), CB_DRAFT_WITH(CB_DRAFT_INT("to", CB_DRAFT_I32)));
-    const char *inputs[] = {x, weights(e, kind, "w_ih", "W", h, directions), weights(e, kind, "w_hh", "R", h, directions),
+                              : cb__emit_op(e, "Cast", CB_DRAFT_IN(lengths),
+                                            CB_DRAFT_WITH(CB_DRAFT_INT("to", CB_DRAFT_I32)));
+    const char *inputs[] = {x, weights(e, kind, "w_ih", "W", h, directions),
+                            weights(e, kind, "w_hh", "R", h, directions),
                             biases(e, kind, h, directions), lengths};
     const struct cb_draft_attribute attributes[] = {
-        CB_DRAFT_INT("hidden_size", h), CB_DRAFT_TEXT("direction", directions == 2 ? "bidirectional" : "forward"),
+        CB_DRAFT_INT("hidden_size", h),
+        CB_DRAFT_TEXT("direction", directions == 2 ? "bidirectional" : "forward"),
         CB_DRAFT_INT("linear_before_reset", 1)};
-    const char *y = cb__emit_op(e, kind->op, inputs, 5, attributes, kind == &gru ? 3 : 2); /* [T, directions, N, H] */
+    const char *y = cb__emit_op(e, kind->op, inputs, 5, attributes,
+                                kind == &gru ? 3 : 2); /* [T, directions, N, H] */
     const char *turned = cb__emit_transpose(e, y, 4, time_back);
     cb__emit_y(e, 0, cb__emit_reshape(e, turned, 2, cb__emit_y_shape(e, 0)->dims + 1), CB_LAST);
 }

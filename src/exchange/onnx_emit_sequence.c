@@ -7,7 +7,10 @@ static void emit_embedding(struct cb_emit *e)
 {
     const struct cb_param *w = cb__emit_param(e, "w");
     const char *table = cb__emit_vector(e, w, 2, w->decl.dims);
-    cb__emit_y(e, 0, cb__emit_op(e, "Gather", CB_DRAFT_IN(table, cb__emit_x(e, 0, CB_LAST)), CB_DRAFT_PLAIN), CB_LAST);
+    cb__emit_y(
+        e, 0,
+        cb__emit_op(e, "Gather", CB_DRAFT_IN(table, cb__emit_x(e, 0, CB_LAST)), CB_DRAFT_PLAIN),
+        CB_LAST);
 }
 
 /* Rows of x [N,T,C] at the places [N,M]. */
@@ -15,11 +18,14 @@ static void emit_gather(struct cb_emit *e)
 {
     const int64_t last = -1;
     const char *places = cb__emit_unsqueeze(e, cb__emit_x(e, 1, CB_LAST), 1, &last);
-    cb__emit_y(e, 0, cb__emit_op(e, "GatherND", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), places),
-                                 CB_DRAFT_WITH(CB_DRAFT_INT("batch_dims", 1))), CB_LAST);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "GatherND", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), places),
+                           CB_DRAFT_WITH(CB_DRAFT_INT("batch_dims", 1))),
+               CB_LAST);
 }
 
-/* ---- one token of each sequence, or their mean --------------------------------------------------------------------- */
+/* ---- one token of each sequence, or their mean
+ * ------------------------------------------------------------------- */
 
 /* A whole number that every sample has: [] int64. */
 static const char *whole(struct cb_emit *e, const char *name, int64_t value)
@@ -36,8 +42,11 @@ static const char *whole(struct cb_emit *e, const char *name, int64_t value)
 /* The token at a fixed place. */
 static void token_at(struct cb_emit *e, int64_t place)
 {
-    cb__emit_y(e, 0, cb__emit_op(e, "Gather", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), whole(e, "place", place)),
-                                 CB_DRAFT_WITH(CB_DRAFT_INT("axis", 1))), CB_LAST);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Gather",
+                           CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), whole(e, "place", place)),
+                           CB_DRAFT_WITH(CB_DRAFT_INT("axis", 1))),
+               CB_LAST);
 }
 
 /* The trained tokens [K,C] in front of each sequence's own. */
@@ -45,11 +54,18 @@ static void emit_class_token(struct cb_emit *e)
 {
     const struct cb_param *w = cb__emit_param(e, "w");
     const int64_t dims[3] = {1, w->decl.dims[0], w->decl.dims[1]};
-    const char *x = cb__emit_x(e, 0, CB_LAST), *shape = cb__emit_op(e, "Shape", CB_DRAFT_IN(x), CB_DRAFT_PLAIN);
-    const char *shapes[2] = {cb__emit_slice(e, shape, 0, 0, 1, 1), cb__emit_ints(e, "tokens", 2, dims + 1)};
-    const char *wanted = cb__emit_op(e, "Concat", shapes, 2, CB_DRAFT_WITH(CB_DRAFT_INT("axis", 0)));
-    const char *tokens = cb__emit_op(e, "Expand", CB_DRAFT_IN(cb__emit_vector(e, w, 3, dims), wanted), CB_DRAFT_PLAIN);
-    cb__emit_y(e, 0, cb__emit_op(e, "Concat", CB_DRAFT_IN(tokens, x), CB_DRAFT_WITH(CB_DRAFT_INT("axis", 1))), CB_LAST);
+    const char *x = cb__emit_x(e, 0, CB_LAST),
+               *shape = cb__emit_op(e, "Shape", CB_DRAFT_IN(x), CB_DRAFT_PLAIN);
+    const char *shapes[2] = {cb__emit_slice(e, shape, 0, 0, 1, 1),
+                             cb__emit_ints(e, "tokens", 2, dims + 1)};
+    const char *wanted =
+        cb__emit_op(e, "Concat", shapes, 2, CB_DRAFT_WITH(CB_DRAFT_INT("axis", 0)));
+    const char *tokens = cb__emit_op(
+        e, "Expand", CB_DRAFT_IN(cb__emit_vector(e, w, 3, dims), wanted), CB_DRAFT_PLAIN);
+    cb__emit_y(
+        e, 0,
+        cb__emit_op(e, "Concat", CB_DRAFT_IN(tokens, x), CB_DRAFT_WITH(CB_DRAFT_INT("axis", 1))),
+        CB_LAST);
 }
 
 static void emit_first_token(struct cb_emit *e)
@@ -66,12 +82,17 @@ static void emit_last_token(struct cb_emit *e)
         token_at(e, tokens - 1);
         return;
     }
-    const char *before = cb__emit_op(e, "Sub", CB_DRAFT_IN(lengths, whole(e, "one", 1)), CB_DRAFT_PLAIN);
-    const char *place = cb__emit_op(e, "Clip", CB_DRAFT_IN(before, whole(e, "first", 0), whole(e, "last", tokens - 1)),
-                                    CB_DRAFT_PLAIN);
-    cb__emit_y(e, 0, cb__emit_op(e, "GatherND",
-                                 CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), cb__emit_unsqueeze(e, place, 1, &last)),
-                                 CB_DRAFT_WITH(CB_DRAFT_INT("batch_dims", 1))), CB_LAST);
+    const char *before =
+        cb__emit_op(e, "Sub", CB_DRAFT_IN(lengths, whole(e, "one", 1)), CB_DRAFT_PLAIN);
+    const char *place = cb__emit_op(
+        e, "Clip", CB_DRAFT_IN(before, whole(e, "first", 0), whole(e, "last", tokens - 1)),
+        CB_DRAFT_PLAIN);
+    cb__emit_y(
+        e, 0,
+        cb__emit_op(e, "GatherND",
+                    CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), cb__emit_unsqueeze(e, place, 1, &last)),
+                    CB_DRAFT_WITH(CB_DRAFT_INT("batch_dims", 1))),
+        CB_LAST);
 }
 
 /* [N,T]: whether a token is real. */
@@ -85,8 +106,10 @@ static const char *real_tokens(struct cb_emit *e, const char *lengths, int64_t t
     if (places == NULL) {
         return cb__draft_no_memory(&e->draft);
     }
-    return cb__emit_op(e, "Less", CB_DRAFT_IN(cb__emit_ints(e, "places", (size_t)tokens, places),
-                                             cb__emit_unsqueeze(e, lengths, 1, &last)), CB_DRAFT_PLAIN);
+    return cb__emit_op(e, "Less",
+                       CB_DRAFT_IN(cb__emit_ints(e, "places", (size_t)tokens, places),
+                                   cb__emit_unsqueeze(e, lengths, 1, &last)),
+                       CB_DRAFT_PLAIN);
 }
 
 static void emit_mean_tokens(struct cb_emit *e)
@@ -94,23 +117,34 @@ static void emit_mean_tokens(struct cb_emit *e)
     const int64_t tokens = cb__emit_x_shape(e, 0)->dims[1], axis = 1, last = -1;
     const char *x = cb__emit_x(e, 0, CB_LAST), *lengths = cb__emit_lengths(e, 0);
     if (lengths == NULL) {
-        cb__emit_y(e, 0, cb__emit_op(e, "ReduceMean", CB_DRAFT_IN(x),
-                                     CB_DRAFT_WITH(CB_DRAFT_INTS("axes", 1, &axis), CB_DRAFT_INT("keepdims", 0))), CB_LAST);
+        cb__emit_y(e, 0,
+                   cb__emit_op(
+                       e, "ReduceMean", CB_DRAFT_IN(x),
+                       CB_DRAFT_WITH(CB_DRAFT_INTS("axes", 1, &axis), CB_DRAFT_INT("keepdims", 0))),
+                   CB_LAST);
         return;
     }
-    const char *bounded = cb__emit_op(e, "Clip", CB_DRAFT_IN(lengths, whole(e, "least", 0), whole(e, "most", tokens)),
-                                      CB_DRAFT_PLAIN);
+    const char *bounded =
+        cb__emit_op(e, "Clip", CB_DRAFT_IN(lengths, whole(e, "least", 0), whole(e, "most", tokens)),
+                    CB_DRAFT_PLAIN);
     const char *is_real = cb__emit_unsqueeze(e, real_tokens(e, bounded, tokens), 1, &last);
-    const char *kept = cb__emit_op(e, "Where", CB_DRAFT_IN(is_real, x, cb__emit_scalar(e, "zero", 0.0)), CB_DRAFT_PLAIN);
+    const char *kept = cb__emit_op(
+        e, "Where", CB_DRAFT_IN(is_real, x, cb__emit_scalar(e, "zero", 0.0)), CB_DRAFT_PLAIN);
     const char *sum = cb__emit_op(e, "ReduceSum", CB_DRAFT_IN(kept, cb__emit_one_int(e, "axes", 1)),
                                   CB_DRAFT_WITH(CB_DRAFT_INT("keepdims", 0)));
-    const char *divisor = cb__emit_op(e, "Max", CB_DRAFT_IN(bounded, whole(e, "one", 1)), CB_DRAFT_PLAIN);
-    const char *count = cb__emit_op(e, "Cast", CB_DRAFT_IN(divisor), CB_DRAFT_WITH(CB_DRAFT_INT("to", CB_DRAFT_F32)));
-    cb__emit_y(e, 0, cb__emit_op(e, "Div", CB_DRAFT_IN(sum, cb__emit_unsqueeze(e, count, 1, &last)), CB_DRAFT_PLAIN),
+    const char *divisor =
+        cb__emit_op(e, "Max", CB_DRAFT_IN(bounded, whole(e, "one", 1)), CB_DRAFT_PLAIN);
+    const char *count = cb__emit_op(e, "Cast", CB_DRAFT_IN(divisor),
+                                    CB_DRAFT_WITH(CB_DRAFT_INT("to", CB_DRAFT_F32)));
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Div", CB_DRAFT_IN(sum, cb__emit_unsqueeze(e, count, 1, &last)),
+                           CB_DRAFT_PLAIN),
                CB_LAST);
 }
 
-/* ---- positions ----------------------------------------------------------------------------------------------------- */
+/* ---- positions
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 enum { HALVES_OF_POSITIONS = 0 }; /* `layout` of positions: halves, interleaved */
 
@@ -120,7 +154,9 @@ static void emit_position_learned(struct cb_emit *e)
     const int64_t tokens = cb__emit_x_shape(e, 0)->dims[1];
     const char *table = cb__emit_vector(e, w, 2, w->decl.dims);
     table = tokens < w->decl.dims[0] ? cb__emit_slice(e, table, 0, 0, tokens, 1) : table;
-    cb__emit_y(e, 0, cb__emit_op(e, "Add", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), table), CB_DRAFT_PLAIN), CB_LAST);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Add", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), table), CB_DRAFT_PLAIN),
+               CB_LAST);
 }
 
 /* The sine (place 0) or cosine (1) channel of pair i among `channels` in the layout. */
@@ -137,7 +173,8 @@ static void emit_position_sinusoidal(struct cb_emit *e)
     const double base = cb__emit_real(e, "base");
     float *table = cb__emit_room(e, tokens * channels);
     for (int64_t i = 0; table != NULL && i < tokens * pairs; i++) {
-        const double angle = (double)(i / pairs) * pow(base, -2.0 * (double)(i % pairs) / (double)channels);
+        const double angle =
+            (double)(i / pairs) * pow(base, -2.0 * (double)(i % pairs) / (double)channels);
         for (int64_t which = 0; which < 2; which++) {
             const int64_t c = channel_of(layout, i % pairs, which, pairs);
             if (c < channels) {
@@ -146,13 +183,18 @@ static void emit_position_sinusoidal(struct cb_emit *e)
         }
     }
     const char *rows = cb__emit_floats(e, "positions", 2, dims, table);
-    cb__emit_y(e, 0, cb__emit_op(e, "Add", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), rows), CB_DRAFT_PLAIN), CB_LAST);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Add", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), rows), CB_DRAFT_PLAIN),
+               CB_LAST);
 }
 
-/* ---- rotary -------------------------------------------------------------------------------------------------------- */
+/* ---- rotary
+ * ------------------------------------------------------------------------------------------------------
+ */
 
 /* [T,1,D/2] cosines or sines of the angles of each pair at each position. */
-static const char *angles(struct cb_emit *e, const char *name, int64_t tokens, int64_t pairs, double (*f)(double))
+static const char *angles(struct cb_emit *e, const char *name, int64_t tokens, int64_t pairs,
+                          double (*f)(double))
 {
     const double base = cb__emit_real(e, "base");
     const int64_t dims[3] = {tokens, 1, pairs};
@@ -164,18 +206,23 @@ static const char *angles(struct cb_emit *e, const char *name, int64_t tokens, i
 }
 
 /* a * b + sign * c * d */
-static const char *turned(struct cb_emit *e, const char *a, const char *b, const char *op, const char *c, const char *d)
+static const char *turned(struct cb_emit *e, const char *a, const char *b, const char *op,
+                          const char *c, const char *d)
 {
     const char *first = cb__emit_op(e, "Mul", CB_DRAFT_IN(a, b), CB_DRAFT_PLAIN);
-    return cb__emit_op(e, op, CB_DRAFT_IN(first, cb__emit_op(e, "Mul", CB_DRAFT_IN(c, d), CB_DRAFT_PLAIN)), CB_DRAFT_PLAIN);
+    return cb__emit_op(e, op,
+                       CB_DRAFT_IN(first, cb__emit_op(e, "Mul", CB_DRAFT_IN(c, d), CB_DRAFT_PLAIN)),
+                       CB_DRAFT_PLAIN);
 }
 
 /* The turning channels of [N,T,heads,D]: pairs lie half of D apart, or side by side. */
-static const char *turn_pairs(struct cb_emit *e, const char *x, int64_t tokens, int64_t heads, int64_t turning)
+static const char *turn_pairs(struct cb_emit *e, const char *x, int64_t tokens, int64_t heads,
+                              int64_t turning)
 {
     const bool is_halves = cb__emit_integer(e, "layout") == HALVES_OF_POSITIONS;
     const int64_t pairs = turning / 2, last = -1;
-    const char *cosine = angles(e, "cos", tokens, pairs, cos), *sine = angles(e, "sin", tokens, pairs, sin);
+    const char *cosine = angles(e, "cos", tokens, pairs, cos),
+               *sine = angles(e, "sin", tokens, pairs, sin);
     const char *a, *b;
     if (is_halves) {
         a = cb__emit_slice(e, x, 3, 0, pairs, 1);
@@ -191,13 +238,15 @@ static const char *turn_pairs(struct cb_emit *e, const char *x, int64_t tokens, 
     const int64_t dims[3] = {tokens, heads, turning};
     y[0] = cb__emit_unsqueeze(e, y[0], 1, &last);
     y[1] = cb__emit_unsqueeze(e, y[1], 1, &last);
-    return cb__emit_reshape(e, cb__emit_op(e, "Concat", y, 2, CB_DRAFT_WITH(CB_DRAFT_INT("axis", -1))), 3, dims);
+    return cb__emit_reshape(
+        e, cb__emit_op(e, "Concat", y, 2, CB_DRAFT_WITH(CB_DRAFT_INT("axis", -1))), 3, dims);
 }
 
 static void emit_rotary(struct cb_emit *e)
 {
     const struct cb_tensor *x = cb__emit_x_shape(e, 0);
-    const int64_t heads = cb__emit_integer(e, "heads"), size = x->dims[2] / heads, all = cb__emit_integer(e, "rotary_dim");
+    const int64_t heads = cb__emit_integer(e, "heads"), size = x->dims[2] / heads,
+                  all = cb__emit_integer(e, "rotary_dim");
     const int64_t turning = all > 0 ? all : size, split[3] = {x->dims[1], heads, size};
     const char *parts = cb__emit_reshape(e, cb__emit_x(e, 0, CB_LAST), 3, split);
     const char *first = turning < size ? cb__emit_slice(e, parts, 3, 0, turning, 1) : parts;
@@ -209,9 +258,12 @@ static void emit_rotary(struct cb_emit *e)
     cb__emit_y(e, 0, cb__emit_reshape(e, y, 2, x->dims + 1), CB_LAST);
 }
 
-/* ---- attention ----------------------------------------------------------------------------------------------------- */
+/* ---- attention
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-/* T queries, S keys; G heads of keys and values, each for R heads of queries; D, E: channels of a head. */
+/* T queries, S keys; G heads of keys and values, each for R heads of queries; D, E: channels of a
+ * head. */
 struct attention {
     int64_t t, s, g, r, d, e;
     uint32_t rank; /* of the scores: [N,G,T,S], or with R > 1 [N,G,R,T,S] */
@@ -219,9 +271,12 @@ struct attention {
 
 static struct attention attention_of(const struct cb_emit *e)
 {
-    const int64_t *q = cb__emit_x_shape(e, 0)->dims, *k = cb__emit_x_shape(e, 1)->dims, *v = cb__emit_x_shape(e, 2)->dims;
-    const int64_t heads = cb__emit_integer(e, "heads"), shared = cb__emit_integer(e, "key_value_heads");
-    struct attention a = {.t = q[1], .s = k[1], .g = shared > 0 ? shared : heads, .d = q[2] / heads};
+    const int64_t *q = cb__emit_x_shape(e, 0)->dims, *k = cb__emit_x_shape(e, 1)->dims,
+                  *v = cb__emit_x_shape(e, 2)->dims;
+    const int64_t heads = cb__emit_integer(e, "heads"),
+                  shared = cb__emit_integer(e, "key_value_heads");
+    struct attention a = {
+        .t = q[1], .s = k[1], .g = shared > 0 ? shared : heads, .d = q[2] / heads};
     a.r = heads / a.g;
     a.e = v[2] / a.g;
     a.rank = a.r > 1 ? 5 : 4;
@@ -238,7 +293,8 @@ static const char *queries(struct cb_emit *e, const struct attention *a)
 }
 
 /* k or v [N,S,G*size] to [N,G,size,S] or [N,G,S,size], with an axis for R where there is one. */
-static const char *memory(struct cb_emit *e, const struct attention *a, uint32_t input, int64_t size, bool is_turned)
+static const char *memory(struct cb_emit *e, const struct attention *a, uint32_t input,
+                          int64_t size, bool is_turned)
 {
     static const int64_t keys[] = {0, 2, 3, 1}, values[] = {0, 2, 1, 3}, axis = 2;
     const int64_t dims[3] = {a->s, a->g, size};
@@ -272,22 +328,30 @@ static const char *given_mask(struct cb_emit *e, const struct attention *a)
                                                            : mask;
 }
 
-/* What lies behind the length is not looked at, whatever it holds: its scores are -infinity, its values 0. */
-static const char *real_scores(struct cb_emit *e, const struct attention *a, const char *scores, const char *lengths)
+/* What lies behind the length is not looked at, whatever it holds: its scores are -infinity, its
+ * values 0. */
+static const char *real_scores(struct cb_emit *e, const struct attention *a, const char *scores,
+                               const char *lengths)
 {
     static const int64_t axes[] = {1, 2, 3};
     const char *is_real = cb__emit_unsqueeze(e, real_tokens(e, lengths, a->s), a->rank - 2, axes);
-    return cb__emit_op(e, "Where", CB_DRAFT_IN(is_real, scores, cb__emit_scalar(e, "unseen", -INFINITY)), CB_DRAFT_PLAIN);
+    return cb__emit_op(e, "Where",
+                       CB_DRAFT_IN(is_real, scores, cb__emit_scalar(e, "unseen", -INFINITY)),
+                       CB_DRAFT_PLAIN);
 }
 
-static const char *real_values(struct cb_emit *e, const struct attention *a, const char *values, const char *lengths)
+static const char *real_values(struct cb_emit *e, const struct attention *a, const char *values,
+                               const char *lengths)
 {
     static const int64_t plain[] = {1, 3}, grouped[] = {1, 2, 4};
-    const char *is_real = cb__emit_unsqueeze(e, real_tokens(e, lengths, a->s), a->rank - 2, a->r > 1 ? grouped : plain);
-    return cb__emit_op(e, "Where", CB_DRAFT_IN(is_real, values, cb__emit_scalar(e, "nothing", 0.0)), CB_DRAFT_PLAIN);
+    const char *is_real = cb__emit_unsqueeze(e, real_tokens(e, lengths, a->s), a->rank - 2,
+                                             a->r > 1 ? grouped : plain);
+    return cb__emit_op(e, "Where", CB_DRAFT_IN(is_real, values, cb__emit_scalar(e, "nothing", 0.0)),
+                       CB_DRAFT_PLAIN);
 }
 
-static const char *masked(struct cb_emit *e, const struct attention *a, const char *scores, bool *out_may_see_nothing)
+static const char *masked(struct cb_emit *e, const struct attention *a, const char *scores,
+                          bool *out_may_see_nothing)
 {
     const char *lengths = cb__emit_lengths(e, 1);
     const bool is_causal = cb__emit_integer(e, "causal") != 0;
@@ -311,13 +375,18 @@ static void emit_attention(struct cb_emit *e)
     const double given = cb__emit_real(e, "scale");
     bool may_see_nothing;
     const char *scale = cb__emit_scalar(e, "scale", given > 0.0 ? given : 1.0 / sqrt((double)a.d));
-    const char *product = cb__emit_op(e, "MatMul", CB_DRAFT_IN(queries(e, &a), memory(e, &a, 1, a.d, true)), CB_DRAFT_PLAIN);
+    const char *product = cb__emit_op(
+        e, "MatMul", CB_DRAFT_IN(queries(e, &a), memory(e, &a, 1, a.d, true)), CB_DRAFT_PLAIN);
     const char *scores = cb__emit_op(e, "Mul", CB_DRAFT_IN(product, scale), CB_DRAFT_PLAIN);
     scores = masked(e, &a, scores, &may_see_nothing);
-    const char *shares = cb__emit_op(e, "Softmax", CB_DRAFT_IN(scores), CB_DRAFT_WITH(CB_DRAFT_INT("axis", -1)));
-    if (may_see_nothing) { /* softmax of nothing but -infinity is no number; such a query gives zeros */
+    const char *shares =
+        cb__emit_op(e, "Softmax", CB_DRAFT_IN(scores), CB_DRAFT_WITH(CB_DRAFT_INT("axis", -1)));
+    if (may_see_nothing) { /* softmax of nothing but -infinity is no number; such a query gives
+                              zeros */
         const char *is_nothing = cb__emit_op(e, "IsNaN", CB_DRAFT_IN(shares), CB_DRAFT_PLAIN);
-        shares = cb__emit_op(e, "Where", CB_DRAFT_IN(is_nothing, cb__emit_scalar(e, "nothing", 0.0), shares), CB_DRAFT_PLAIN);
+        shares = cb__emit_op(e, "Where",
+                             CB_DRAFT_IN(is_nothing, cb__emit_scalar(e, "nothing", 0.0), shares),
+                             CB_DRAFT_PLAIN);
     }
     const char *values = memory(e, &a, 2, a.e, false), *lengths = cb__emit_lengths(e, 1);
     values = lengths != NULL ? real_values(e, &a, values, lengths) : values;

@@ -1,10 +1,13 @@
 /* onnx_emit_shape.c: reductions, and what joins, divides and reorders tensors, as ONNX nodes. */
 #include "exchange/onnx_emit.h"
 
-/* ---- reductions ---------------------------------------------------------------------------------------------------- */
+/* ---- reductions
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* Where the axes stand in the layout; counts axes behind N but the channels. */
-static uint32_t axes_of(const struct cb_emit *e, enum cb_layout layout, int64_t out[CB_MAX_RANK], bool *out_all_places)
+static uint32_t axes_of(const struct cb_emit *e, enum cb_layout layout, int64_t out[CB_MAX_RANK],
+                        bool *out_all_places)
 {
     const struct cb_list *axes = cb__emit_list(e, "axes");
     const int64_t rank = cb__emit_x_shape(e, 0)->rank;
@@ -18,7 +21,8 @@ static uint32_t axes_of(const struct cb_emit *e, enum cb_layout layout, int64_t 
     return axes->count;
 }
 
-/* Channels-first stays where the axes stay, or where all places vanish and channels alone are left. */
+/* Channels-first stays where the axes stay, or where all places vanish and channels alone are left.
+ */
 static void reduce(struct cb_emit *e, const char *op, bool axes_as_input)
 {
     const bool keep = cb__emit_integer(e, "keep") != 0;
@@ -35,8 +39,9 @@ static void reduce(struct cb_emit *e, const char *op, bool axes_as_input)
         y = cb__emit_op(e, op, CB_DRAFT_IN(x, cb__emit_ints(e, "axes", count, axes)),
                         CB_DRAFT_WITH(CB_DRAFT_INT("keepdims", keep)));
     } else {
-        y = cb__emit_op(e, op, CB_DRAFT_IN(x),
-                        CB_DRAFT_WITH(CB_DRAFT_INTS("axes", count, axes), CB_DRAFT_INT("keepdims", keep)));
+        y = cb__emit_op(
+            e, op, CB_DRAFT_IN(x),
+            CB_DRAFT_WITH(CB_DRAFT_INTS("axes", count, axes), CB_DRAFT_INT("keepdims", keep)));
     }
     cb__emit_y(e, 0, y, keep ? layout : CB_LAST);
 }
@@ -56,7 +61,8 @@ static void emit_sum_axes(struct cb_emit *e)
     reduce(e, "ReduceSum", true);
 }
 
-/* ---- joining and dividing ------------------------------------------------------------------------------------------ */
+/* ---- joining and dividing
+ * ---------------------------------------------------------------------------------------- */
 
 static void emit_concat(struct cb_emit *e)
 {
@@ -70,7 +76,9 @@ static void emit_concat(struct cb_emit *e)
         values[i] = cb__emit_x(e, i, layout);
     }
     const int64_t axis = cb__emit_axis(layout, cb__emit_integer(e, "axis"), rank);
-    cb__emit_y(e, 0, cb__emit_op(e, "Concat", values, count, CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis))), layout);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Concat", values, count, CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis))),
+               layout);
 }
 
 static void emit_stack(struct cb_emit *e)
@@ -81,7 +89,9 @@ static void emit_stack(struct cb_emit *e)
     for (uint32_t i = 0; i < count && i < 32; i++) {
         values[i] = cb__emit_unsqueeze(e, cb__emit_x(e, i, CB_LAST), 1, &axis);
     }
-    cb__emit_y(e, 0, cb__emit_op(e, "Concat", values, count, CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis))), CB_LAST);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, "Concat", values, count, CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis))),
+               CB_LAST);
 }
 
 static void emit_split(struct cb_emit *e)
@@ -95,9 +105,10 @@ static void emit_split(struct cb_emit *e)
     for (uint32_t i = 0; i < count && i < MOST; i++) {
         sizes[i] = cb__emit_y_shape(e, i)->dims[axis];
     }
-    cb__draft_node_outputs(&e->draft, e->node->name, "Split",
-                          CB_DRAFT_IN(cb__emit_x(e, 0, layout), cb__emit_ints(e, "sizes", count, sizes)),
-                          CB_DRAFT_WITH(CB_DRAFT_INT("axis", cb__emit_axis(layout, axis, rank))), values, count);
+    cb__draft_node_outputs(
+        &e->draft, e->node->name, "Split",
+        CB_DRAFT_IN(cb__emit_x(e, 0, layout), cb__emit_ints(e, "sizes", count, sizes)),
+        CB_DRAFT_WITH(CB_DRAFT_INT("axis", cb__emit_axis(layout, axis, rank))), values, count);
     for (uint32_t i = 0; i < count && i < MOST; i++) {
         cb__emit_y(e, i, values[i], layout);
     }
@@ -106,12 +117,16 @@ static void emit_split(struct cb_emit *e)
 static void emit_slice(struct cb_emit *e)
 {
     const enum cb_layout layout = cb__emit_native(e, 0);
-    const int64_t axis = cb__emit_axis(layout, cb__emit_integer(e, "axis"), cb__emit_x_shape(e, 0)->rank);
-    cb__emit_y(e, 0, cb__emit_slice(e, cb__emit_x(e, 0, layout), axis, cb__emit_integer(e, "from"),
-                                    cb__emit_integer(e, "to"), cb__emit_integer(e, "step")), layout);
+    const int64_t axis =
+        cb__emit_axis(layout, cb__emit_integer(e, "axis"), cb__emit_x_shape(e, 0)->rank);
+    cb__emit_y(e, 0,
+               cb__emit_slice(e, cb__emit_x(e, 0, layout), axis, cb__emit_integer(e, "from"),
+                              cb__emit_integer(e, "to"), cb__emit_integer(e, "step")),
+               layout);
 }
 
-/* ---- order and products -------------------------------------------------------------------------------------------- */
+/* ---- order and products
+ * ------------------------------------------------------------------------------------------ */
 
 /* Behind a channels-first tensor one Transpose does both. */
 static void emit_transpose(struct cb_emit *e)
@@ -145,14 +160,9 @@ static void emit_matmul(struct cb_emit *e)
 }
 
 const struct cb_emission_entry cb__emit_shape_table[] = {
-    {"mean", emit_mean},
-    {"maximum", emit_maximum},
-    {"sum", emit_sum_axes},
-    {"concat", emit_concat},
-    {"stack", emit_stack},
-    {"split", emit_split},
-    {"slice", emit_slice},
-    {"transpose", emit_transpose},
-    {"matmul", emit_matmul},
-    {NULL, NULL},
+    {"mean", emit_mean},     {"maximum", emit_maximum},
+    {"sum", emit_sum_axes},  {"concat", emit_concat},
+    {"stack", emit_stack},   {"split", emit_split},
+    {"slice", emit_slice},   {"transpose", emit_transpose},
+    {"matmul", emit_matmul}, {NULL, NULL},
 };

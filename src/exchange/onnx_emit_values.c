@@ -1,5 +1,5 @@
-/* onnx_emit_values.c: the params of a layer and its constants as initializers: their order of dims, what is folded into
- * them, int8. See onnx_emit.h. */
+/* onnx_emit_values.c: the params of a layer and its constants as initializers: their order of dims,
+ * what is folded into them, int8. See onnx_emit.h. */
 #include "exchange/onnx_emit.h"
 
 #include <string.h>
@@ -8,7 +8,8 @@
 static const char *name_of(struct cb_emit *e, const struct cb_param *param)
 {
     const char *own = param->decl.foreign != NULL ? param->decl.foreign : param->decl.name;
-    const char *name = cb_arena_printf(e->draft.arena, "%s.%s", e->net->nodes[param->node].name, own);
+    const char *name =
+        cb_arena_printf(e->draft.arena, "%s.%s", e->net->nodes[param->node].name, own);
     return name != NULL ? name : cb__draft_no_memory(&e->draft);
 }
 
@@ -33,14 +34,16 @@ const struct cb_param *cb__emit_param(const struct cb_emit *e, const char *name)
 
 float *cb__emit_room(struct cb_emit *e, int64_t count)
 {
-    float *room = e->draft.status == CB_OK ? CB_NEW_ARRAY(e->draft.arena, float, (size_t)count + 1) : NULL;
+    float *room =
+        e->draft.status == CB_OK ? CB_NEW_ARRAY(e->draft.arena, float, (size_t)count + 1) : NULL;
     if (room == NULL) {
         cb__draft_no_memory(&e->draft);
     }
     return room;
 }
 
-/* ---- params as they are -------------------------------------------------------------------------------------------- */
+/* ---- params as they are
+ * ------------------------------------------------------------------------------------------ */
 
 /* A shared param is written once for each order of its dims. */
 static const char *known(const struct cb_emit *e, const struct cb_param *param, uint32_t order)
@@ -49,24 +52,28 @@ static const char *known(const struct cb_emit *e, const struct cb_param *param, 
     return p->name != NULL && p->order == order ? p->name : NULL;
 }
 
-static const char *remember(struct cb_emit *e, const struct cb_param *param, uint32_t order, const char *name)
+static const char *remember(struct cb_emit *e, const struct cb_param *param, uint32_t order,
+                            const char *name)
 {
     e->params[param - e->net->params] = (struct cb_emitted_param){name, order};
     return name;
 }
 
-const char *cb__emit_vector(struct cb_emit *e, const struct cb_param *param, uint32_t rank, const int64_t *dims)
+const char *cb__emit_vector(struct cb_emit *e, const struct cb_param *param, uint32_t rank,
+                            const int64_t *dims)
 {
     const uint32_t order = 0x1000u + rank;
     const char *name = known(e, param, order);
     if (name != NULL) {
         return name;
     }
-    return remember(e, param, order,
-                    cb__draft_initializer(&e->draft, name_of(e, param), CB_DRAFT_F32, rank, dims, param->host));
+    return remember(
+        e, param, order,
+        cb__draft_initializer(&e->draft, name_of(e, param), CB_DRAFT_F32, rank, dims, param->host));
 }
 
-/* ---- weights of linear maps ---------------------------------------------------------------------------------------- */
+/* ---- weights of linear maps
+ * -------------------------------------------------------------------------------------- */
 
 /* For each element of the result, in its order, which element of the param it is. */
 struct walk {
@@ -101,8 +108,8 @@ static void step(struct walk *w)
 }
 
 /* Values in the new order, each times its channel's factor (NULL: 1). */
-static const char *float_weight(struct cb_emit *e, const struct cb_param *param, const uint32_t *order,
-                                const float *factor)
+static const char *float_weight(struct cb_emit *e, const struct cb_param *param,
+                                const uint32_t *order, const float *factor)
 {
     struct walk w = walk_of(param, order);
     int64_t channels = param->decl.dims[param->decl.rank - 1];
@@ -110,12 +117,15 @@ static const char *float_weight(struct cb_emit *e, const struct cb_param *param,
     for (int64_t i = 0; values != NULL && i < w.count; i++, step(&w)) {
         values[i] = param->host[w.from] * (factor != NULL ? factor[w.from % channels] : 1.0f);
     }
-    return cb__draft_initializer(&e->draft, name_of(e, param), CB_DRAFT_F32, w.rank, w.dims, values);
+    return cb__draft_initializer(&e->draft, name_of(e, param), CB_DRAFT_F32, w.rank, w.dims,
+                                 values);
 }
 
-/* The same as int8: the channel's factor goes into its scale, a negative one's sign into the values. */
-static const char *int8_weight(struct cb_emit *e, const struct cb_param *param, const uint32_t *order,
-                               const float *factor, const struct cb_quantised *quantised)
+/* The same as int8: the channel's factor goes into its scale, a negative one's sign into the
+ * values. */
+static const char *int8_weight(struct cb_emit *e, const struct cb_param *param,
+                               const uint32_t *order, const float *factor,
+                               const struct cb_quantised *quantised)
 {
     struct walk w = walk_of(param, order);
     int64_t channels = param->decl.dims[param->decl.rank - 1], axis = 0;
@@ -139,9 +149,12 @@ static const char *int8_weight(struct cb_emit *e, const struct cb_param *param, 
     }
     const char *name = name_of(e, param);
     const char *inputs[3] = {
-        cb__draft_initializer(&e->draft, cb_arena_printf(arena, "%s_int8", name), CB_DRAFT_I8, w.rank, w.dims, values),
-        cb__draft_initializer(&e->draft, cb_arena_printf(arena, "%s_scale", name), CB_DRAFT_F32, 1, &channels, scales),
-        cb__draft_initializer(&e->draft, cb_arena_printf(arena, "%s_zero_point", name), CB_DRAFT_I8, 1, &channels, zeros)};
+        cb__draft_initializer(&e->draft, cb_arena_printf(arena, "%s_int8", name), CB_DRAFT_I8,
+                              w.rank, w.dims, values),
+        cb__draft_initializer(&e->draft, cb_arena_printf(arena, "%s_scale", name), CB_DRAFT_F32, 1,
+                              &channels, scales),
+        cb__draft_initializer(&e->draft, cb_arena_printf(arena, "%s_zero_point", name), CB_DRAFT_I8,
+                              1, &channels, zeros)};
     return cb__emit_op(e, "DequantizeLinear", inputs, 3, CB_DRAFT_WITH(CB_DRAFT_INT("axis", axis)));
 }
 
@@ -158,7 +171,8 @@ static bool is_straight(const struct cb_param *param, const uint32_t *order)
 const char *cb__emit_weight(struct cb_emit *e, const struct cb_param *param, const uint32_t *order)
 {
     const float *factor = e->fold_scale[e->node - e->net->nodes];
-    const struct cb_quantised *quantised = e->quantised != NULL ? &e->quantised[param - e->net->params] : NULL;
+    const struct cb_quantised *quantised =
+        e->quantised != NULL ? &e->quantised[param - e->net->params] : NULL;
     uint32_t code = 1;
     for (uint32_t i = 0; i < param->decl.rank; i++) {
         code = code * CB_MAX_RANK + order[i];
@@ -167,10 +181,11 @@ const char *cb__emit_weight(struct cb_emit *e, const struct cb_param *param, con
     if (name != NULL) {
         return name;
     }
-    name = quantised != NULL && quantised->q != NULL ? int8_weight(e, param, order, factor, quantised)
+    name = quantised != NULL && quantised->q != NULL
+               ? int8_weight(e, param, order, factor, quantised)
            : factor == NULL && is_straight(param, order)
-               ? cb__draft_initializer(&e->draft, name_of(e, param), CB_DRAFT_F32, param->decl.rank, param->decl.dims,
-                                      param->host)
+               ? cb__draft_initializer(&e->draft, name_of(e, param), CB_DRAFT_F32, param->decl.rank,
+                                       param->decl.dims, param->host)
                : float_weight(e, param, order, factor);
     return factor == NULL ? remember(e, param, code, name) : name;
 }
@@ -178,7 +193,8 @@ const char *cb__emit_weight(struct cb_emit *e, const struct cb_param *param, con
 const char *cb__emit_bias(struct cb_emit *e, int64_t channels)
 {
     const struct cb_param *b = cb__emit_param(e, "b");
-    const float *scale = e->fold_scale[e->node - e->net->nodes], *shift = e->fold_shift[e->node - e->net->nodes];
+    const float *scale = e->fold_scale[e->node - e->net->nodes],
+                *shift = e->fold_shift[e->node - e->net->nodes];
     if (scale == NULL) {
         return b != NULL ? cb__emit_vector(e, b, 1, &channels) : NULL;
     }
@@ -186,14 +202,18 @@ const char *cb__emit_bias(struct cb_emit *e, int64_t channels)
     for (int64_t k = 0; values != NULL && k < channels; k++) {
         values[k] = (b != NULL ? b->host[k] * scale[k] : 0.0f) + shift[k];
     }
-    const char *name = b != NULL ? name_of(e, b) : cb_arena_printf(e->draft.arena, "%s.bias", e->node->name);
+    const char *name =
+        b != NULL ? name_of(e, b) : cb_arena_printf(e->draft.arena, "%s.bias", e->node->name);
     return name != NULL ? cb__draft_initializer(&e->draft, name, CB_DRAFT_F32, 1, &channels, values)
                         : cb__draft_no_memory(&e->draft);
 }
 
-/* ---- constants ----------------------------------------------------------------------------------------------------- */
+/* ---- constants
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-const char *cb__emit_floats(struct cb_emit *e, const char *name, uint32_t rank, const int64_t *dims, const float *data)
+const char *cb__emit_floats(struct cb_emit *e, const char *name, uint32_t rank, const int64_t *dims,
+                            const float *data)
 {
     return cb__draft_initializer(&e->draft, constant_name(e, name), CB_DRAFT_F32, rank, dims, data);
 }

@@ -1,4 +1,5 @@
-/* onnx_file.c: a ModelProto to disk, packed straight into the file; values beside it where they are too many for one. */
+/* onnx_file.c: a ModelProto to disk, packed straight into the file; values beside it where they are
+ * too many for one. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -21,7 +22,8 @@ static void append(ProtobufCBuffer *buffer, size_t bytes, const uint8_t *data)
     sink->failed = sink->failed || fwrite(data, 1, bytes, sink->stream) != bytes;
 }
 
-static Onnx__StringStringEntryProto *entry_of(struct cb_arena *arena, const char *key, const char *value)
+static Onnx__StringStringEntryProto *entry_of(struct cb_arena *arena, const char *key,
+                                              const char *value)
 {
     Onnx__StringStringEntryProto *entry = CB_NEW(arena, Onnx__StringStringEntryProto);
     if (entry != NULL) {
@@ -33,10 +35,12 @@ static Onnx__StringStringEntryProto *entry_of(struct cb_arena *arena, const char
 }
 
 /* The tensor's values lie at `offset` of the file `location`. */
-static bool place_beside(struct cb_arena *arena, Onnx__TensorProto *tensor, const char *location, uint64_t offset)
+static bool place_beside(struct cb_arena *arena, Onnx__TensorProto *tensor, const char *location,
+                         uint64_t offset)
 {
     Onnx__StringStringEntryProto **list = CB_NEW_ARRAY(arena, Onnx__StringStringEntryProto *, 3);
-    const char *at = cb_arena_printf(arena, "%" PRIu64, offset), *length = cb_arena_printf(arena, "%zu", tensor->raw_data.len);
+    const char *at = cb_arena_printf(arena, "%" PRIu64, offset),
+               *length = cb_arena_printf(arena, "%zu", tensor->raw_data.len);
     if (list == NULL || at == NULL || length == NULL) {
         return false;
     }
@@ -52,8 +56,9 @@ static bool place_beside(struct cb_arena *arena, Onnx__TensorProto *tensor, cons
     return list[0] != NULL && list[1] != NULL && list[2] != NULL;
 }
 
-static enum cb_status write_beside(Onnx__GraphProto *graph, const char *path, struct cb_arena *arena,
-                                   struct cb_onnx_summary *out, struct cb_diag *diag)
+static enum cb_status write_beside(Onnx__GraphProto *graph, const char *path,
+                                   struct cb_arena *arena, struct cb_onnx_summary *out,
+                                   struct cb_diag *diag)
 {
     static const char zeros[ALIGNMENT];
     struct cb_atomic_file file = {0};
@@ -61,11 +66,13 @@ static enum cb_status write_beside(Onnx__GraphProto *graph, const char *path, st
     CB_TRY(cb_atomic_open(&file, path, diag));
     for (size_t i = 0; i < graph->n_initializer; i++) {
         Onnx__TensorProto *tensor = graph->initializer[i];
-        const size_t bytes = tensor->raw_data.len, rest = bytes % ALIGNMENT, gap = rest > 0 ? ALIGNMENT - rest : 0;
+        const size_t bytes = tensor->raw_data.len, rest = bytes % ALIGNMENT,
+                     gap = rest > 0 ? ALIGNMENT - rest : 0;
         if (bytes < SMALL) {
             continue;
         }
-        if (fwrite(tensor->raw_data.data, 1, bytes, file.stream) != bytes || fwrite(zeros, 1, gap, file.stream) != gap) {
+        if (fwrite(tensor->raw_data.data, 1, bytes, file.stream) != bytes ||
+            fwrite(zeros, 1, gap, file.stream) != gap) {
             int number = errno;
             cb_atomic_abandon(&file);
             return cb_fail(diag, CB_IO, NULL, "writing `%s`: %s", path, strerror(number));
@@ -80,21 +87,24 @@ static enum cb_status write_beside(Onnx__GraphProto *graph, const char *path, st
     return cb_atomic_commit(&file, diag);
 }
 
-enum cb_status cb__draft_file_write(Onnx__ModelProto *model, uint64_t value_bytes, const struct cb_onnx_request *request,
-                                   struct cb_arena *arena, struct cb_onnx_summary *out, struct cb_diag *diag)
+enum cb_status cb__draft_file_write(Onnx__ModelProto *model, uint64_t value_bytes,
+                                    const struct cb_onnx_request *request, struct cb_arena *arena,
+                                    struct cb_onnx_summary *out, struct cb_diag *diag)
 {
     struct cb_atomic_file file = {0};
     CB_TRY(cb_atomic_open(&file, request->path, diag));
     enum cb_status status = CB_OK;
     if (request->data_beside || value_bytes > CB_DRAFT_MOST_BYTES) {
         out->data_path = cb_arena_printf(arena, "%s.data", request->path);
-        status = out->data_path != NULL ? write_beside(model->graph, out->data_path, arena, out, diag)
-                                        : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+        status = out->data_path != NULL
+                     ? write_beside(model->graph, out->data_path, arena, out, diag)
+                     : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     const size_t bytes = status == CB_OK ? protobuf_c_message_get_packed_size(&model->base) : 0;
     if (status == CB_OK && bytes >= INT32_MAX) {
-        status = cb_fail(diag, CB_UNSUPPORTED, NULL, "`%s` would have %zu bytes; a file of ONNX ends at 2 GiB",
-                         request->path, bytes);
+        status = cb_fail(diag, CB_UNSUPPORTED, NULL,
+                         "`%s` would have %zu bytes; a file of ONNX ends at 2 GiB", request->path,
+                         bytes);
     }
     if (status != CB_OK) {
         cb_atomic_abandon(&file);

@@ -1,4 +1,5 @@
-/* onnx_int8.c: weights of linear maps as int8, a scale for each output channel. See onnx_write.h. */
+/* onnx_int8.c: weights of linear maps as int8, a scale for each output channel. See onnx_write.h.
+ */
 #include <math.h>
 
 #include "exchange/onnx_write.h"
@@ -22,8 +23,8 @@ static void quantise(float *values, int64_t count, int64_t channels, int8_t *q, 
     }
 }
 
-enum cb_status cb_onnx_quantise(struct cb_model *model, struct cb_quantised **out, uint64_t *out_values,
-                                struct cb_diag *diag)
+enum cb_status cb_onnx_quantise(struct cb_model *model, struct cb_quantised **out,
+                                uint64_t *out_values, struct cb_diag *diag)
 {
     struct cb_network *net = model->net;
     struct cb_quantised *list = CB_NEW_ARRAY(net->arena, struct cb_quantised, net->param_count + 1);

@@ -1,5 +1,5 @@
-/* onnx_metadata.c: what an exported file says about itself: how an input is prepared, in words, for scripts (JSON) and for
- * `cambium import` (the contract as YAML), the labels, the backbone. */
+/* onnx_metadata.c: what an exported file says about itself: how an input is prepared, in words, for
+ * scripts (JSON) and for `cambium import` (the contract as YAML), the labels, the backbone. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -27,7 +27,8 @@ static void put(struct properties *p, const char *key, const char *value)
     p->list[p->count++] = entry;
 }
 
-static void put_value(struct properties *p, const char *key, const struct cb_value *value, bool as_yaml)
+static void put_value(struct properties *p, const char *key, const struct cb_value *value,
+                      bool as_yaml)
 {
     struct cb_text text = {0};
     if (value == NULL) {
@@ -66,14 +67,16 @@ static struct cb_value *whole_numbers(struct cb_arena *arena, const int64_t *ite
     return list;
 }
 
-static void set(struct cb_arena *arena, struct cb_value *map, const char *key, struct cb_value *value)
+static void set(struct cb_arena *arena, struct cb_value *map, const char *key,
+                struct cb_value *value)
 {
     if (map != NULL && value != NULL) {
         (void)cb_map_set(arena, map, key, value);
     }
 }
 
-static void set_text(struct cb_arena *arena, struct cb_value *map, const char *key, const char *text)
+static void set_text(struct cb_arena *arena, struct cb_value *map, const char *key,
+                     const char *text)
 {
     set(arena, map, key, cb_value_text(arena, text, NULL));
 }
@@ -84,9 +87,13 @@ static struct cb_value *preprocessing_of(struct cb_arena *arena, const struct cb
 {
     static const char *const filters[] = {"bilinear", "bicubic", "nearest"};
     const struct cb_contract *c = &model->contract;
-    const int64_t background[3] = {model->background.r, model->background.g, model->background.b}, range[2] = {0, 255};
+    const int64_t background[3] = {model->background.r, model->background.g, model->background.b},
+                  range[2] = {0, 255};
     struct cb_value *map = cb_value_map(arena, NULL);
-    set_text(arena, map, "channels", c->shape[2] == 1 ? "grey" : c->shape[2] == 3 ? "RGB" : "as given");
+    set_text(arena, map, "channels",
+             c->shape[2] == 1   ? "grey"
+             : c->shape[2] == 3 ? "RGB"
+                                : "as given");
     set(arena, map, "size", whole_numbers(arena, c->shape, 2));
     set_text(arena, map, "resize", cb_resize_name(c->resize));
     if (c->resize == CB_RESIZE_CROP) {
@@ -97,8 +104,9 @@ static struct cb_value *preprocessing_of(struct cb_arena *arena, const struct cb
     set(arena, map, "range", whole_numbers(arena, range, 2));
     set(arena, map, "mean", reals(arena, c->mean, c->shape[2]));
     set(arena, map, "std", reals(arena, c->std, c->shape[2]));
-    set_text(arena, map, "scaling", request->from_bytes ? "inside the graph: (value - mean) / std"
-                                                        : "before the graph: (value - mean) / std");
+    set_text(arena, map, "scaling",
+             request->from_bytes ? "inside the graph: (value - mean) / std"
+                                 : "before the graph: (value - mean) / std");
     set_text(arena, map, "layout", request->from_bytes || request->channels_last ? "NHWC" : "NCHW");
     set_text(arena, map, "dtype", request->from_bytes ? "uint8" : "float32");
     return map;
@@ -116,19 +124,23 @@ static void add_numbers(struct cb_text *text, const double *items, int64_t count
 }
 
 /* For people: what to do with a picture. */
-static void tell_preparation(const struct cb_model *model, const struct cb_onnx_request *request, struct cb_text *text)
+static void tell_preparation(const struct cb_model *model, const struct cb_onnx_request *request,
+                             struct cb_text *text)
 {
     const struct cb_contract *c = &model->contract;
     const int64_t h = c->shape[0], w = c->shape[1];
     cb_text_addf(text, "Input: %s pictures. ", c->shape[2] == 1 ? "grey" : "RGB");
     if (c->resize == CB_RESIZE_CROP) {
-        cb_text_addf(text, "Resize so that the middle %" PRId64 " x %" PRId64 " is %g of the shorter side, and cut that out. ",
+        cb_text_addf(text,
+                     "Resize so that the middle %" PRId64 " x %" PRId64
+                     " is %g of the shorter side, and cut that out. ",
                      h, w, c->crop_fraction);
     } else if (c->resize == CB_RESIZE_SQUASH) {
         cb_text_addf(text, "Resize both sides to %" PRId64 " x %" PRId64 ". ", h, w);
     } else {
-        cb_text_addf(text, "Resize until the whole picture fits into %" PRId64 " x %" PRId64
-                           ", keep its ratio, put it in the middle on a background of (%u, %u, %u). ",
+        cb_text_addf(text,
+                     "Resize until the whole picture fits into %" PRId64 " x %" PRId64
+                     ", keep its ratio, put it in the middle on a background of (%u, %u, %u). ",
                      h, w, model->background.r, model->background.g, model->background.b);
     }
     if (request->from_bytes) {
@@ -142,7 +154,8 @@ static void tell_preparation(const struct cb_model *model, const struct cb_onnx_
     cb_text_addf(text, ", as float32 [%s]. ", request->channels_last ? "N,H,W,C" : "N,C,H,W");
 }
 
-static char *doc_of(struct cb_arena *arena, const struct cb_model *model, const struct cb_onnx_request *request)
+static char *doc_of(struct cb_arena *arena, const struct cb_model *model,
+                    const struct cb_onnx_request *request)
 {
     struct cb_text text = {0};
     if (request->description != NULL) {
@@ -152,15 +165,17 @@ static char *doc_of(struct cb_arena *arena, const struct cb_model *model, const 
         tell_preparation(model, request, &text);
     }
     if (model->classes != NULL) {
-        cb_text_addf(&text, "Outputs: %u classes, in the order of the property `labels`.", model->class_count);
+        cb_text_addf(&text, "Outputs: %u classes, in the order of the property `labels`.",
+                     model->class_count);
     }
     char *doc = text.data != NULL ? cb_arena_strdup(arena, text.data) : cb_arena_strdup(arena, "");
     cb_text_free(&text);
     return doc;
 }
 
-enum cb_status cb__draft_describe(const struct cb_model *model, const struct cb_onnx_request *request,
-                                 Onnx__ModelProto *out, struct cb_arena *arena, struct cb_diag *diag)
+enum cb_status cb__draft_describe(const struct cb_model *model,
+                                  const struct cb_onnx_request *request, Onnx__ModelProto *out,
+                                  struct cb_arena *arena, struct cb_diag *diag)
 {
     struct properties p = {.arena = arena};
     put(&p, "backbone", model->net->name);

@@ -1,7 +1,8 @@
 /* onnx_write.c: a model's network as an ONNX graph. See onnx_write.h.
  *
- * The layers that the scores need are emitted in the network's order. Before, an affine layer (batchnorm with its running
- * statistics) that alone reads a linear one is folded into it, as a plan for inference does. */
+ * The layers that the scores need are emitted in the network's order. Before, an affine layer
+ * (batchnorm with its running statistics) that alone reads a linear one is folded into it, as a
+ * plan for inference does. */
 #include "exchange/onnx_write.h"
 
 #include <string.h>
@@ -14,9 +15,9 @@ struct writing {
     struct cb_model *model;
     const struct cb_onnx_request *request;
     struct cb_emit emit;
-    bool *needed;       /* by node */
-    uint32_t *readers;  /* by wire: of needed layers; the scores count as read once more */
-    bool *folded;       /* by node: an affine layer that another one has taken in */
+    bool *needed;      /* by node */
+    uint32_t *readers; /* by wire: of needed layers; the scores count as read once more */
+    bool *folded;      /* by node: an affine layer that another one has taken in */
     uint32_t folded_count;
 };
 
@@ -25,7 +26,9 @@ static enum cb_status no_memory(struct cb_diag *diag)
     return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
 }
 
-/* ---- which layers -------------------------------------------------------------------------------------------------- */
+/* ---- which layers
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void find_needed(struct writing *w, const uint32_t *outputs, uint32_t output_count)
 {
@@ -55,14 +58,17 @@ static enum cb_status check_layers(struct writing *w, struct cb_diag *diag)
     for (uint32_t i = 0; i < net->node_count && !cb_diag_is_full(diag); i++) {
         const char *why;
         if (w->needed[i] && !cb__emit_knows(&w->emit, &net->nodes[i], &why)) {
-            status = cb_fail(diag, CB_UNSUPPORTED, &net->nodes[i].at, "layer `%s` (`%s`) cannot be exported: %s",
-                             net->nodes[i].name, net->nodes[i].type->layer.name, why);
+            status = cb_fail(diag, CB_UNSUPPORTED, &net->nodes[i].at,
+                             "layer `%s` (`%s`) cannot be exported: %s", net->nodes[i].name,
+                             net->nodes[i].type->layer.name, why);
         }
     }
     return status;
 }
 
-/* ---- affine layers ------------------------------------------------------------------------------------------------- */
+/* ---- affine layers
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static enum cb_status compute_affine(struct writing *w, uint32_t index, struct cb_diag *diag)
 {
@@ -71,7 +77,8 @@ static enum cb_status compute_affine(struct writing *w, uint32_t index, struct c
     const float *params[64] = {NULL}, *state[16] = {NULL};
     struct cb_tensor shape = net->wires[node->x[0]].shape, *x[1] = {&shape};
     const int64_t channels = shape.dims[shape.rank - 1];
-    float *scale = CB_NEW_ARRAY(w->arena, float, (size_t)channels), *shift = CB_NEW_ARRAY(w->arena, float, (size_t)channels);
+    float *scale = CB_NEW_ARRAY(w->arena, float, (size_t)channels),
+          *shift = CB_NEW_ARRAY(w->arena, float, (size_t)channels);
     if (scale == NULL || shift == NULL) {
         return no_memory(diag);
     }
@@ -82,8 +89,14 @@ static enum cb_status compute_affine(struct writing *w, uint32_t index, struct c
         state[k] = net->params[node->states[k]].host;
     }
     struct cb_core core = {.net = net, .node = node, .diag = diag};
-    struct cb_instance in = {.struct_size = sizeof(in), .host = &cb__host, .core = &core, .name = node->name,
-                             .options = node->options, .x_count = 1, .x = x, .param_count = node->param_count,
+    struct cb_instance in = {.struct_size = sizeof(in),
+                             .host = &cb__host,
+                             .core = &core,
+                             .name = node->name,
+                             .options = node->options,
+                             .x_count = 1,
+                             .x = x,
+                             .param_count = node->param_count,
                              .state_count = node->state_count};
     CB_TRY(node->type->layer.affine(&in, params, state, scale, shift));
     w->emit.affine_scale[index] = scale;
@@ -113,7 +126,8 @@ static enum cb_status fold_affines(struct writing *w, struct cb_diag *diag)
     return CB_OK;
 }
 
-/* ---- inputs and outputs -------------------------------------------------------------------------------------------- */
+/* ---- inputs and outputs
+ * ------------------------------------------------------------------------------------------ */
 
 static bool is_lengths(const struct cb_network *net, uint32_t input)
 {
@@ -130,7 +144,8 @@ static const char *scale_bytes(struct writing *w, const char *bytes, int64_t cha
 {
     struct cb_draft *b = &w->emit.draft;
     const struct cb_contract *c = &w->model->contract;
-    float *mean = CB_NEW_ARRAY(w->arena, float, (size_t)channels), *std = CB_NEW_ARRAY(w->arena, float, (size_t)channels);
+    float *mean = CB_NEW_ARRAY(w->arena, float, (size_t)channels),
+          *std = CB_NEW_ARRAY(w->arena, float, (size_t)channels);
     if (mean == NULL || std == NULL) {
         return cb__draft_no_memory(b);
     }
@@ -138,10 +153,12 @@ static const char *scale_bytes(struct writing *w, const char *bytes, int64_t cha
         mean[i] = (float)c->mean[i];
         std[i] = (float)c->std[i];
     }
-    const char *values = cb__draft_node(b, "scaling", "Cast", CB_DRAFT_IN(bytes), CB_DRAFT_WITH(CB_DRAFT_INT("to", CB_DRAFT_F32)));
+    const char *values = cb__draft_node(b, "scaling", "Cast", CB_DRAFT_IN(bytes),
+                                        CB_DRAFT_WITH(CB_DRAFT_INT("to", CB_DRAFT_F32)));
     const char *middle = cb__draft_initializer(b, "scaling/mean", CB_DRAFT_F32, 1, &channels, mean);
     const char *unit = cb__draft_initializer(b, "scaling/std", CB_DRAFT_F32, 1, &channels, std);
-    const char *centred = cb__draft_node(b, "scaling", "Sub", CB_DRAFT_IN(values, middle), CB_DRAFT_PLAIN);
+    const char *centred =
+        cb__draft_node(b, "scaling", "Sub", CB_DRAFT_IN(values, middle), CB_DRAFT_PLAIN);
     return cb__draft_node(b, "scaling", "Div", CB_DRAFT_IN(centred, unit), CB_DRAFT_PLAIN);
 }
 
@@ -152,14 +169,18 @@ static void add_input(struct writing *w, uint32_t number, bool is_only)
     const struct cb_wire *wire = &net->wires[index];
     const struct cb_tensor *shape = &wire->shape;
     struct cb_emitted *value = &w->emit.wires[index];
-    const bool is_picture = shape->rank == 4 && shape->dtype != CB_I32, from_bytes = w->request->from_bytes && is_picture;
+    const bool is_picture = shape->rank == 4 && shape->dtype != CB_I32,
+               from_bytes = w->request->from_bytes && is_picture;
     const bool is_first = is_picture && !w->request->channels_last && !from_bytes;
     int64_t dims[CB_MAX_RANK] = {-1};
     for (uint32_t i = 1; i < shape->rank; i++) {
         dims[i] = is_first ? shape->dims[i == 1 ? shape->rank - 1 : i - 1] : shape->dims[i];
     }
-    const char *name = cb__draft_name(&w->emit.draft, is_only && !is_lengths(net, number) ? "input" : wire->name);
-    const int type = from_bytes ? CB_DRAFT_U8 : shape->dtype == CB_I32 ? CB_DRAFT_I64 : CB_DRAFT_F32;
+    const char *name =
+        cb__draft_name(&w->emit.draft, is_only && !is_lengths(net, number) ? "input" : wire->name);
+    const int type = from_bytes               ? CB_DRAFT_U8
+                     : shape->dtype == CB_I32 ? CB_DRAFT_I64
+                                              : CB_DRAFT_F32;
     cb__draft_input(&w->emit.draft, name, type, shape->rank, dims, NULL);
     value->native = is_first ? CB_FIRST : CB_LAST;
     value->value[value->native] = from_bytes ? scale_bytes(w, name, shape->dims[3]) : name;
@@ -179,7 +200,8 @@ static void add_inputs(struct writing *w)
     }
 }
 
-/* The wire's value as an output of the graph; channels-first where it has places, as other tools expect. */
+/* The wire's value as an output of the graph; channels-first where it has places, as other tools
+ * expect. */
 static void add_output(struct writing *w, uint32_t index, const char *name, const char *doc)
 {
     const struct cb_tensor *shape = &w->model->net->wires[index].shape;
@@ -193,7 +215,8 @@ static void add_output(struct writing *w, uint32_t index, const char *name, cons
     }
     const char *value = wire->value[wire->native];
     if (wire->native == CB_FIRST && shape->rank > 2 && !is_first) {
-        value = cb__draft_node(b, name, "Transpose", CB_DRAFT_IN(value), CB_DRAFT_WITH(CB_DRAFT_INTS("perm", shape->rank, order)));
+        value = cb__draft_node(b, name, "Transpose", CB_DRAFT_IN(value),
+                               CB_DRAFT_WITH(CB_DRAFT_INTS("perm", shape->rank, order)));
     }
     for (size_t i = 0; i < b->graph.n_input && value != NULL; i++) {
         if (strcmp(b->graph.input[i]->name, value) == 0) {
@@ -210,10 +233,13 @@ static void add_output(struct writing *w, uint32_t index, const char *name, cons
     if (value != NULL) {
         cb__draft_rename(b, value, cb__draft_name(b, name));
     }
-    cb__draft_output(b, name, shape->dtype == CB_I32 ? CB_DRAFT_I64 : CB_DRAFT_F32, shape->rank, dims, doc);
+    cb__draft_output(b, name, shape->dtype == CB_I32 ? CB_DRAFT_I64 : CB_DRAFT_F32, shape->rank,
+                     dims, doc);
 }
 
-/* ---- the graph ----------------------------------------------------------------------------------------------------- */
+/* ---- the graph
+ * ---------------------------------------------------------------------------------------------------
+ */
 
 static enum cb_status emit_layers(struct writing *w)
 {
@@ -252,8 +278,9 @@ static enum cb_status prepare(struct writing *w, uint32_t predictions, struct cb
     w->needed = CB_NEW_ARRAY(arena, bool, net->node_count + 1);
     w->folded = CB_NEW_ARRAY(arena, bool, net->node_count + 1);
     w->readers = CB_NEW_ARRAY(arena, uint32_t, net->wire_count + 1);
-    if (e->wires == NULL || e->params == NULL || e->affine_scale == NULL || e->affine_shift == NULL ||
-        e->fold_scale == NULL || e->fold_shift == NULL || w->needed == NULL || w->folded == NULL || w->readers == NULL) {
+    if (e->wires == NULL || e->params == NULL || e->affine_scale == NULL ||
+        e->affine_shift == NULL || e->fold_scale == NULL || e->fold_shift == NULL ||
+        w->needed == NULL || w->folded == NULL || w->readers == NULL) {
         return no_memory(diag);
     }
     find_needed(w, outputs, predictions != CB_NONE ? 2 : 1);
@@ -268,8 +295,10 @@ static enum cb_status make_graph(struct writing *w, uint32_t predictions, struct
     add_inputs(w);
     CB_TRY(emit_layers(w));
     if (predictions != CB_NONE) {
-        add_output(w, w->model->scores, "logits", "scores, before what makes probabilities of them");
-        add_output(w, predictions, "probabilities", w->model->classes != NULL ? "of each class" : NULL);
+        add_output(w, w->model->scores, "logits",
+                   "scores, before what makes probabilities of them");
+        add_output(w, predictions, "probabilities",
+                   w->model->classes != NULL ? "of each class" : NULL);
     } else {
         add_output(w, w->model->scores, "output", NULL);
     }
@@ -294,8 +323,10 @@ static enum cb_status finish(struct writing *w, struct cb_onnx_summary *out, str
     CB_TRY(cb__draft_describe(w->model, w->request, &proto, w->arena, diag));
     out->node_count = (uint32_t)w->emit.draft.graph.n_node;
     out->folded_count = w->folded_count;
-    CB_TRY(cb__draft_file_write(&proto, w->emit.draft.value_bytes, w->request, w->arena, out, diag));
-    out->data_path = out->data_path != NULL ? cb_arena_strdup(w->model->net->arena, out->data_path) : NULL;
+    CB_TRY(
+        cb__draft_file_write(&proto, w->emit.draft.value_bytes, w->request, w->arena, out, diag));
+    out->data_path =
+        out->data_path != NULL ? cb_arena_strdup(w->model->net->arena, out->data_path) : NULL;
     return CB_OK;
 }
 
@@ -307,13 +338,14 @@ static enum cb_status add_link(struct cb_model *model, uint32_t *out_wire, struc
     if (model->link == NULL) {
         return CB_OK;
     }
-    CB_TRY(cb_network_add_layer(model->net, model->link, NULL, NULL, &model->scores, 1, true, NULL, &node, diag));
+    CB_TRY(cb_network_add_layer(model->net, model->link, NULL, NULL, &model->scores, 1, true, NULL,
+                                &node, diag));
     *out_wire = model->net->nodes[node].y[0];
     return CB_OK;
 }
 
-enum cb_status cb_onnx_write(struct cb_model *model, const struct cb_onnx_request *request, struct cb_onnx_summary *out,
-                             struct cb_diag *diag)
+enum cb_status cb_onnx_write(struct cb_model *model, const struct cb_onnx_request *request,
+                             struct cb_onnx_summary *out, struct cb_diag *diag)
 {
     uint32_t predictions;
     *out = (struct cb_onnx_summary){0};

@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""compare_export.py CAMBIUM LAYERS_ONNX SOURCE [layers|backbones]...: what Cambium exports, run by ONNX Runtime.
+"""compare_export.py CAMBIUM LAYERS_ONNX SOURCE [layers|backbones|runs]...: what Cambium exports, run by ONNX Runtime.
 
 layers     each case of tests/layers as a network of one layer: its values are PyTorch's, in double precision
-backbones  each network of configs/backbones with random weights: the same as `cambium extract` gives
+backbones  networks of configs/backbones with random weights: the same as `cambium extract` gives
+runs       tiny tasks are trained and exported: the probabilities are those of `cambium predict`, within 1e-4, on real
+           pictures prepared here by what the file's own metadata says; --uint8, --layout nhwc, --no-fold, --int8,
+           --external-data. Needs Pillow and datasets/photos
+
 Every file passes onnx.checker with full_check. Exits with 77 (skipped) where onnx or onnxruntime is not installed.
 """
 import glob
@@ -189,8 +193,87 @@ def backbones(folder):
             fail(f"{name}: {str(error)[:400]}")
 
 
+# ---- runs
+
+
+def prepared(path, p):
+    """A picture as the metadata's `preprocessing` says, uint8 [H,W,C]."""
+    from PIL import Image  # pylint: disable=import-outside-toplevel
+    filters = {"bilinear": Image.BILINEAR, "bicubic": Image.BICUBIC, "nearest": Image.NEAREST}
+    image, (high, wide) = Image.open(path), p["size"]
+    if image.mode in ("RGBA", "LA", "P"):
+        rgba = image.convert("RGBA")
+        behind = Image.new("RGBA", rgba.size, tuple(p["background"]) + (255,))
+        image = Image.alpha_composite(behind, rgba)
+    image = image.convert("L" if p["channels"] == "grey" else "RGB")
+    assert p["resize"] == "pad", p
+    ratio = min(wide / image.width, high / image.height)
+    size = max(1, round(image.width * ratio)), max(1, round(image.height * ratio))
+    image = image.resize(size, filters[p["filter"]])
+    background = tuple(p["background"]) if image.mode == "RGB" else p["background"][0]
+    square = Image.new(image.mode, (wide, high), background)
+    square.paste(image, ((wide - size[0]) // 2, (high - size[1]) // 2))
+    return numpy.asarray(square, dtype=numpy.uint8).reshape(high, wide, -1)
+
+
+def answers(path, pictures):
+    """[pictures, classes] of the file, and its labels."""
+    run = session(path)
+    meta = run.get_modelmeta().custom_metadata_map
+    p = json.loads(meta["preprocessing"])
+    x = numpy.stack([prepared(picture, p) for picture in pictures])
+    if p["dtype"] == "float32":
+        x = ((x - numpy.array(p["mean"])) / numpy.array(p["std"])).astype(numpy.float32)
+        x = x.transpose(0, 3, 1, 2) if p["layout"] == "NCHW" else x
+    logits, probabilities = run.run(["logits", "probabilities"], {"input": x})
+    e = numpy.exp(logits - logits.max(1, keepdims=True))
+    if numpy.abs(e / e.sum(1, keepdims=True) - probabilities).max() > 1e-5:
+        fail(f"{path}: logits and probabilities disagree")
+    return probabilities, json.loads(meta["labels"]), meta
+
+
+def check_run(name, folder, pictures):
+    wanted = [json.loads(line)["probabilities"] for line in
+              cambium("predict", name, *pictures, "--json", cwd=folder).splitlines()]
+    for flags in ([], ["--uint8"], ["--layout", "nhwc"], ["--no-fold"], ["--external-data"], ["--int8"]):
+        path = os.path.join(folder, f"{name}{''.join(flags)}.onnx")
+        told = json.loads(cambium("export", name, path, "--json", *flags, cwd=folder).splitlines()[-1])
+        probabilities, labels, meta = answers(path, pictures)
+        off = max(abs(float(row[i]) - wish[label]) for row, wish in zip(probabilities, wanted)
+                  for i, label in enumerate(labels))
+        print(f"{name} {' '.join(flags)}: {off:.1e}, {told['bytes']} bytes, {told.get('int8', '')}")
+        if flags == ["--int8"]:
+            most = told["int8"]["largest_change"]
+            if json.loads(meta["int8"]) != told["int8"] or not 0 < off < max(10 * most, 0.05):
+                fail(f"{name} --int8: {off}, {told}")
+        elif off > 1e-4:
+            fail(f"{name} {' '.join(flags)}: a probability differs by {off:.2g}")
+        for other in glob.glob(path + "*"):
+            os.remove(other)
+
+
+def runs(folder):
+    photos = os.path.join(SOURCE, "datasets/photos")
+    pictures = sorted(glob.glob(os.path.join(photos, "*/*.png")))[::29]
+    if not pictures:
+        print("runs: datasets/photos is not there")
+        return
+    data = f"data: {{images: '{photos}', train: {{per_class: 4}}, test: {{per_class: 3}}}}\n"
+    tasks = {"small": "model: {backbone: small_cnn, weights: none, frozen: none}\n" + data + "train: {epochs: 2}\n"}
+    tasks["photos"] = "model: {backbone: efficientnet_lite0}\n" + data
+    for name, text in tasks.items():
+        with open(os.path.join(folder, name + ".yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        try:
+            cambium("train", name + ".yaml", "--quiet", cwd=folder)
+        except RuntimeError as error:
+            print(f"runs: {name} cannot be trained here: {error}")
+            continue
+        check_run(name, folder, pictures)
+
+
 def main():
-    parts = {"layers": layers, "backbones": backbones}
+    parts = {"layers": layers, "backbones": backbones, "runs": runs}
     with tempfile.TemporaryDirectory() as folder:
         for part in sys.argv[4:] or parts:
             parts[part](folder)

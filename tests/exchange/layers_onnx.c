@@ -2,8 +2,9 @@
  *
  *     layers_onnx FOLDER FILE.yaml...
  *
- * Writes FOLDER/LAYER-CASE-OUTPUT.onnx for each output of each case that computes something in inference form, and
- * prints `LAYER CASE OUTPUT` for it, or `LAYER CASE refused: WHY`. compare_export.py runs them. No device is needed. */
+ * Writes FOLDER/LAYER-CASE-OUTPUT.onnx for each output of each case that computes something in
+ * inference form, and prints `LAYER CASE OUTPUT` for it, or `LAYER CASE refused: WHY`.
+ * compare_export.py runs them. No device is needed. */
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +40,8 @@ static void set_params(struct job *job, struct cb_network *net, const struct cb_
         for (uint32_t k = 0; k < net->param_count; k++) {
             if (strcmp(net->params[k].decl.name, entry->key) == 0) {
                 const struct array values = cb__array_read(job->arena, entry->value);
-                memcpy(net->params[k].host, values.at.f, (size_t)net->params[k].count * sizeof(float));
+                memcpy(net->params[k].host, values.at.f,
+                       (size_t)net->params[k].count * sizeof(float));
             }
         }
     }
@@ -54,11 +56,13 @@ static uint32_t add_inputs(struct job *job, struct cb_network *net, uint32_t wir
         char name[16];
         x.dims[0] = 1;
         snprintf(name, sizeof(name), "x%u", count);
-        must(job, cb_network_add_input(net, name, x.dtype, x.rank, x.dims, NULL, &wires[count++], job->diag));
+        must(job, cb_network_add_input(net, name, x.dtype, x.rank, x.dims, NULL, &wires[count++],
+                                       job->diag));
     }
     if (cb_map_get(job->description, "lengths") != NULL) {
         uint32_t lengths;
-        must(job, cb_network_add_input(net, "lengths", CB_I32, 1, (int64_t[]){1}, NULL, &lengths, job->diag));
+        must(job, cb_network_add_input(net, "lengths", CB_I32, 1, (int64_t[]){1}, NULL, &lengths,
+                                       job->diag));
         for (uint32_t i = 0; i < count; i++) {
             if (net->wires[wires[i]].shape.rank > 1) {
                 must(job, cb_network_set_lengths(net, wires[i], lengths, job->diag));
@@ -70,11 +74,15 @@ static uint32_t add_inputs(struct job *job, struct cb_network *net, uint32_t wir
 
 static void write_output(struct job *job, struct cb_network *net, uint32_t node, uint32_t output)
 {
-    struct cb_model model = {.net = net, .input = net->inputs[0], .scores = net->nodes[node].y[output], .target = CB_NONE,
+    struct cb_model model = {.net = net,
+                             .input = net->inputs[0],
+                             .scores = net->nodes[node].y[output],
+                             .target = CB_NONE,
                              .features = CB_NONE};
     struct cb_onnx_request request = {.channels_last = true};
     struct cb_onnx_summary summary;
-    request.path = cb_arena_printf(job->arena, "%s/%s-%zu-%u.onnx", job->folder, job->layer, job->number, output);
+    request.path = cb_arena_printf(job->arena, "%s/%s-%zu-%u.onnx", job->folder, job->layer,
+                                   job->number, output);
     enum cb_status status = cb_onnx_write(&model, &request, &summary, job->diag);
     if (status == CB_UNSUPPORTED) {
         printf("%s %zu refused: %s\n", job->layer, job->number, cb_diag_text(job->diag, 0));
@@ -89,15 +97,17 @@ static void write_output(struct job *job, struct cb_network *net, uint32_t node,
 static void run_case(void *context)
 {
     struct job *job = context;
-    const struct cb_value *training = cb_map_get(job->description, "training"), *fit = cb_map_get(job->description, "fit");
+    const struct cb_value *training = cb_map_get(job->description, "training"),
+                          *fit = cb_map_get(job->description, "fit");
     uint32_t wires[32], node;
-    if (cb_map_get(job->description, "error") != NULL || (training != NULL && training->as.boolean) || fit != NULL) {
+    if (cb_map_get(job->description, "error") != NULL ||
+        (training != NULL && training->as.boolean) || fit != NULL) {
         return;
     }
     struct cb_network *net = cb_network_create(job->registry, "one_layer");
     const uint32_t count = add_inputs(job, net, wires);
-    must(job, cb_network_add_layer(net, job->layer, "l", cb_map_get(job->description, "options"), wires, count, false, NULL,
-                                   &node, job->diag));
+    must(job, cb_network_add_layer(net, job->layer, "l", cb_map_get(job->description, "options"),
+                                   wires, count, false, NULL, &node, job->diag));
     set_params(job, net, cb_map_get(job->description, "params"));
     set_params(job, net, cb_map_get(job->description, "state"));
     for (uint32_t i = 0; i < net->nodes[node].y_count; i++) {
@@ -131,7 +141,8 @@ static void run_file(struct job *job, const char *path)
 
 int main(int argc, char **argv)
 {
-    struct job job = {.folder = argv[1], .diag = cb_diag_create(), .registry = cb_registry_create(&cb__host)};
+    struct job job = {
+        .folder = argv[1], .diag = cb_diag_create(), .registry = cb_registry_create(&cb__host)};
     for (int i = 2; i < argc; i++) {
         run_file(&job, argv[i]);
     }
