@@ -13,9 +13,9 @@ static const struct cb_flag flags[] = {
     {"--layout", "nchw|nhwc", "of a picture at the input: channels first (default), or last"},
     {"--uint8", NULL, "the input is the picture's bytes, uint8 [N,H,W,C]; scaling happens inside"},
     {"--no-fold", NULL,
-     "batchnorm stays a node of its own instead of being folded into the convolution above it"},
+     "normalizations stay nodes of their own instead of being folded into the layers above them"},
     {"--int8", NULL,
-     "weights of convolutions and dense layers as int8: a quarter of the size; what it costs is "
+     "weights of convolutions and linear maps as int8: a quarter of the size; what it costs is "
      "measured"},
     {"--data", "FOLDER|none",
      "with --int8: measure on a folder for each class instead of the run's own test data"},

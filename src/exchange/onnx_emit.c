@@ -21,7 +21,7 @@ static cb_emission *find_emission(const char *word)
     static const struct cb_emission_entry *const tables[] = {
         cb__emit_linear_table,    cb__emit_pool_table,      cb__emit_place_table,
         cb__emit_pointwise_table, cb__emit_norm_table,      cb__emit_shape_table,
-        cb__emit_sequence_table,  cb__emit_recurrent_table,
+        cb__emit_sequence_table,  cb__emit_recurrent_table, cb__emit_window_table,
     };
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
         for (const struct cb_emission_entry *entry = tables[i]; entry->word != NULL; entry++) {

@@ -55,7 +55,8 @@ struct cb_emission_entry {
 };
 extern const struct cb_emission_entry cb__emit_linear_table[], cb__emit_pool_table[],
     cb__emit_place_table[], cb__emit_pointwise_table[], cb__emit_norm_table[],
-    cb__emit_shape_table[], cb__emit_sequence_table[], cb__emit_recurrent_table[];
+    cb__emit_shape_table[], cb__emit_sequence_table[], cb__emit_recurrent_table[],
+    cb__emit_window_table[];
 
 /* Emits e->node. UNSUPPORTED, with the layer's name and place, where ONNX has no words for it. */
 enum cb_status cb__emit_layer(struct cb_emit *e);

@@ -157,6 +157,18 @@ static void emit_softplus(struct cb_emit *e)
     give(e, y);
 }
 
+/* scale x + shift, two numbers for all. */
+static void emit_affine(struct cb_emit *e)
+{
+    const double scale = cb__emit_real(e, "scale"), shift = cb__emit_real(e, "shift");
+    const char *x = own_x(e);
+    x = scale != 1.0 ? times(e, x, cb__emit_scalar(e, "scale", scale)) : x;
+    x = shift != 0.0 ? cb__emit_op(e, "Add", CB_DRAFT_IN(x, cb__emit_scalar(e, "shift", shift)),
+                                   CB_DRAFT_PLAIN)
+                     : x;
+    give(e, x);
+}
+
 static void emit_square(struct cb_emit *e)
 {
     const char *x = own_x(e);
@@ -243,6 +255,7 @@ const struct cb_emission_entry cb__emit_pointwise_table[] = {
     {"exp", emit_exp},
     {"log", emit_log},
     {"sqrt", emit_sqrt},
+    {"affine", emit_affine},
     {"square", emit_square},
     {"pow", emit_pow},
     {"multiply", emit_multiply},
