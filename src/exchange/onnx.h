@@ -90,7 +90,8 @@ struct cb_onnx_value {
     struct cb_onnx_node **consumers;        /* after cb_onnx_simplify: a node twice when it reads the value twice */
     uint32_t consumer_count;
     uint32_t index; /* in graph->values */
-    const void *lanes[3]; /* private: what it is for three batch sizes */
+    const struct cb_onnx_tensor *lanes[3]; /* private: what it is for three batch sizes */
+    struct cb_onnx_value *alias;           /* private: the value that it is the same as */
 };
 
 enum cb_onnx_kind {

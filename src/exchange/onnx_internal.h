@@ -62,8 +62,8 @@ struct cb__onnx_model {
     uint32_t external_count;
     uint32_t node_capacity, value_capacity;
     uint32_t made_nodes; /* all that were ever made */
-    int64_t file_bytes;  /* with external data: bounds what folding may make */
-    int64_t folded_bytes;
+    int64_t file_bytes; /* with external data: bounds what folding may make and read */
+    int64_t spent;
     const struct cb_place *at; /* while it is opened */
 };
 
@@ -106,6 +106,8 @@ enum cb_status cb__onnx_read_tensor(struct cb_onnx_graph *graph, const Onnx__Ten
  * exhausted. */
 struct cb_onnx_tensor *cb__onnx_make_tensor(struct cb_onnx_graph *graph, enum cb_onnx_type type, uint32_t rank,
                                             const int64_t *dims);
+/* True when the file may still cause so much work (elements read, bytes made) on constants. */
+bool cb__onnx_spend(struct cb_onnx_graph *graph, int64_t amount);
 /* A copy of the head of a tensor, to be changed into a view of the same bytes. NULL: no memory. */
 struct cb_onnx_tensor *cb__onnx_view(struct cb_onnx_graph *graph, const struct cb_onnx_tensor *tensor);
 void cb__onnx_dense_strides(struct cb_onnx_tensor *tensor);

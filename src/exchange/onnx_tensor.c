@@ -297,16 +297,25 @@ int64_t cb_onnx_tensor_int(const struct cb_onnx_tensor *tensor, int64_t i)
     return i >= 0 && i < tensor->count ? cb__onnx_load_int(tensor, offset_of(tensor, i)) : 0;
 }
 
+bool cb__onnx_spend(struct cb_onnx_graph *graph, int64_t amount)
+{
+    struct cb__onnx_model *model = graph->model;
+    if (amount > 8 * model->file_bytes + ((int64_t)256 << 20) - model->spent) {
+        return false;
+    }
+    model->spent += amount;
+    return true;
+}
+
 struct cb_onnx_tensor *cb__onnx_make_tensor(struct cb_onnx_graph *graph, enum cb_onnx_type type, uint32_t rank,
                                             const int64_t *dims)
 {
-    struct cb__onnx_model *model = graph->model;
     int64_t count;
     if (rank > CB_MAX_RANK || cb_onnx_type_bytes(type) == 0 || !cb__onnx_count(rank, dims, &count)) {
         return NULL;
     }
     int64_t bytes = count * (int64_t)cb_onnx_type_bytes(type);
-    if (bytes > 4 * model->file_bytes + ((int64_t)256 << 20) - model->folded_bytes) {
+    if (!cb__onnx_spend(graph, bytes)) {
         return NULL;
     }
     struct cb_onnx_tensor *tensor = CB_NEW(graph->arena, struct cb_onnx_tensor);
@@ -314,7 +323,6 @@ struct cb_onnx_tensor *cb__onnx_make_tensor(struct cb_onnx_graph *graph, enum cb
     if (!tensor || !data) {
         return NULL;
     }
-    model->folded_bytes += bytes;
     *tensor = (struct cb_onnx_tensor){.name = "", .type = type, .rank = rank, .count = count, .data = data};
     memcpy(tensor->dims, dims, rank * sizeof(*dims));
     cb__onnx_dense_strides(tensor);

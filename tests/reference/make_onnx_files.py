@@ -53,6 +53,202 @@ def types():
         out.write("\n".join(lines) + "\n")
 
 
+
+def tensor_name(array, name):
+    return numpy_helper.from_array(np.ascontiguousarray(array) if array.ndim else array, name)
+
+
+class Fold:
+    """Nodes on constants, in one model; what ONNX's reference evaluator makes of them, in another."""
+
+    def __init__(self, opset):
+        self.opset, self.nodes, self.initializers, self.outputs = opset, [], [], []
+
+    def add(self, op, *inputs, outputs=1, **attributes):
+        names = []
+        number = len(self.nodes)
+        for i, value in enumerate(inputs):
+            if value is None:
+                names.append("")
+                continue
+            array = np.asarray(value, dtype=np.int64) if isinstance(value, (int, list)) else np.asarray(value)
+            names.append(f"in{number}_{i}")
+            self.initializers.append(tensor_name(array, names[-1]))
+        made = [f"{op}{number}_{i}" for i in range(outputs)]
+        self.nodes.append(helper.make_node(op, names, made, name=f"{op}{number}", **attributes))
+        self.outputs += made
+
+    def write(self):
+        from onnx.reference import ReferenceEvaluator
+        outputs = [helper.make_empty_tensor_value_info(n) for n in self.outputs]
+        name = f"fold{self.opset}"
+        model = save(name, self.nodes, [], outputs, self.initializers, opset=self.opset, check=False)
+        values = ReferenceEvaluator(model).run(None, {})
+        expected = [tensor_name(np.asarray(v), n) for v, n in zip(values, self.outputs)]
+        save(name + "_expected", [helper.make_node("Identity", [self.outputs[0]], ["y"])], [],
+             [helper.make_empty_tensor_value_info("y")], expected, opset=self.opset, check=False)
+
+
+def f32(*values):
+    return np.array(values, dtype=np.float32)
+
+
+def arithmetic(fold, rng):
+    a = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    b = rng.normal(size=(3, 1)).astype(np.float32)
+    i = np.array([[7, -7, 5], [-5, 9, 0]], dtype=np.int64)
+    j = np.array([3, -3, 4], dtype=np.int64)
+    for op in ("Add", "Sub", "Mul", "Div"):
+        fold.add(op, a, b)
+        fold.add(op, i, j)
+        fold.add(op, i.astype(np.int32), j.astype(np.int32))
+    fold.add("Pow", np.abs(a), f32(0.5))
+    for op in ("Less", "Greater"):
+        fold.add(op, a, b)
+    fold.add("Equal", i, j)
+    for op in ("And", "Or", "Xor"):
+        fold.add(op, i > 0, j > 0)
+    fold.add("Not", i > 0)
+    for op in ("Neg", "Abs"):
+        fold.add(op, a)
+        fold.add(op, i)
+    for op in ("Floor", "Ceil", "Exp", "Sigmoid", "Tanh", "Relu", "Reciprocal", "Sin", "Cos", "Atan"):
+        fold.add(op, a)
+    fold.add("Sqrt", np.abs(a))
+    fold.add("Log", np.abs(a))
+    for op in ("Min", "Max", "Sum", "Mean"):
+        fold.add(op, a, b, f32(0.25))
+    fold.add("Max", a)
+    fold.add("MatMul", a, rng.normal(size=(2, 4, 5)).astype(np.float32))
+    fold.add("MatMul", a, rng.normal(size=(4, 2)).astype(np.float32))
+    fold.add("Cast", a * 10, to=TensorProto.INT32)
+    fold.add("Cast", i, to=TensorProto.FLOAT16)
+    fold.add("Cast", a, to=TensorProto.BOOL)
+    fold.add("Cast", a, to=TensorProto.DOUBLE)
+    fold.add("Cast", a * 1000, to=TensorProto.FLOAT16)
+    fold.add("Cast", f32(1e-7, 6e-8, 65519.0, 65520.0, 3.0517578e-05, 2049, 2051), to=TensorProto.FLOAT16)
+
+
+def moving(fold, rng):
+    a = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    fold.add("Constant", value=helper.make_tensor("v", TensorProto.INT64, [2], [5, -6]))
+    fold.add("Transpose", a)
+    fold.add("Transpose", a, perm=[1, 0, 2])
+    fold.add("Reshape", a, [0, -1])
+    fold.add("Reshape", a, [4, 6])
+    fold.add("Flatten", a, axis=2)
+    fold.add("Flatten", a, axis=0)
+    fold.add("Flatten", a)
+    fold.add("Concat", a, a[:, :1], a, axis=1)
+    fold.add("Concat", [1, 2], [3], axis=0)
+    fold.add("Gather", a, [[0, 2], [1, 1]], axis=1)
+    fold.add("Gather", a, 1, axis=2)
+    fold.add("Gather", a, [1])
+    fold.add("Shape", a)
+    fold.add("Size", a)
+    fold.add("Identity", a)
+    fold.add("Tile", a, [1, 2, 3])
+    fold.add("ArgMax", a, axis=1)
+    fold.add("ArgMin", a, axis=2, keepdims=0)
+    if fold.opset >= 8:
+        fold.add("Expand", a[:, :1], [3, 1])
+        fold.add("Expand", a[0], [2, 1, 1])
+    if fold.opset >= 9:
+        fold.add("ConstantOfShape", [2, 3])
+        fold.add("ConstantOfShape", [3], value=helper.make_tensor("v", TensorProto.INT64, [1], [7]))
+        fold.add("Where", a > 0, a, f32(9.0))
+        fold.add("OneHot", [[0, 2], [-1, 7]], 4, f32(-1, 2))
+        fold.add("OneHot", [1, 0], 3, f32(0, 1), axis=0)
+        fold.add("NonZero", np.array([[1, 0, 2], [0, 0, 3]], dtype=np.float32))
+        fold.add("Sign", a)
+        fold.add("Erf", a)
+        fold.add("EyeLike", a[0], k=1)
+
+
+def reducing(fold, rng, since_input):
+    a = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    i = np.array([[7, -7, 5], [-5, 9, 2]], dtype=np.int64)
+    for op in ("ReduceMean", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceL1", "ReduceL2", "ReduceSumSquare",
+               "ReduceLogSumExp", "ReduceSum"):
+        if fold.opset >= (13 if op == "ReduceSum" else since_input):
+            fold.add(op, a, [1])
+            fold.add(op, a, [0, -1], keepdims=0)
+            fold.add(op, a, None, noop_with_empty_axes=0)
+        else:
+            fold.add(op, a, axes=[1])
+            fold.add(op, a, axes=[0, 2], keepdims=0)
+            fold.add(op, a)
+    for op in ("ReduceSum", "ReduceProd", "ReduceMax", "ReduceMin"):
+        if fold.opset >= (13 if op == "ReduceSum" else since_input):
+            fold.add(op, i, [1])
+        else:
+            fold.add(op, i, axes=[1])
+
+
+def folds():
+    rng = np.random.default_rng(7)
+    a = rng.normal(size=(2, 3, 4)).astype(np.float32)
+    for opset in (9, 13, 18, 21):
+        fold = Fold(opset)
+        arithmetic(fold, rng)
+        moving(fold, rng)
+        reducing(fold, rng, 18)
+        if opset < 10:
+            fold.add("Slice", a, starts=[0, -3], ends=[1, 100], axes=[0, 2])
+            fold.add("Slice", a, starts=[1], ends=[2])
+            fold.add("Clip", a, min=-0.5, max=0.25)
+        else:
+            fold.add("Slice", a, [0, -1], [100, -100], [1, 2], [2, -1])
+            fold.add("Slice", a, [-1], [-100], [0], [-1])
+            fold.add("Slice", a, [1], [2])
+            fold.add("Slice", a, [3, 0], [1, 2], [-1, -2])
+            fold.add("Mod", np.array([-7, 7, 5]), np.array([3, -3, 5]))
+            fold.add("Mod", np.array([-7, 7, 5]), np.array([3, -3, 5]), fmod=1)
+            fold.add("Mod", f32(-7.5, 7.5), f32(2.0, -2.0), fmod=1)
+        if opset < 13:
+            fold.add("Squeeze", a[:, :1], axes=[1])
+            fold.add("Unsqueeze", a, axes=[0, 4])
+            fold.add("Split", a, outputs=2, axis=2)
+            fold.add("Split", a, outputs=2, axis=1, split=[1, 2])
+        else:
+            fold.add("Squeeze", a[:, :1], [-2])
+            fold.add("Squeeze", a[:1, :1])
+            fold.add("Unsqueeze", a, [-1, 0])
+            fold.add("Split", a, [1, 3], outputs=2, axis=-1)
+            fold.add("Clip", a, f32(-0.5)[0], f32(0.25)[0])
+            fold.add("Clip", a, None, f32(0.25)[0])
+            fold.add("Constant", value_float=1.5)
+            fold.add("Constant", value_int=-3)
+            fold.add("Constant", value_ints=[1, 2, 3])
+            fold.add("Constant", value_floats=[1.0, 0.5])
+            fold.add("Range", np.int64(2), np.int64(11), np.int64(3))
+            fold.add("Range", np.float32(1), np.float32(-1), np.float32(-0.3))
+            fold.add("CumSum", a, np.int64(1))
+            fold.add("CumSum", a, np.int64(-1), exclusive=1, reverse=1)
+            fold.add("CumSum", np.arange(6).reshape(2, 3), np.int64(1), reverse=1)
+            fold.add("LessOrEqual", a, f32(0.1))
+            fold.add("GreaterOrEqual", a, f32(0.1))
+            fold.add("Round", a * 5)
+            fold.add("GatherElements", a, np.array([[[0, 1, -1, 0]], [[1, 1, 0, 2]]]), axis=1)
+            fold.add("GatherND", a, [[0, 1], [1, 2]])
+            fold.add("GatherND", a, [[1], [2]], batch_dims=1)
+            fold.add("ScatterND", a, [[0, 1], [1, -1]], np.full((2, 4), 8, np.float32))
+            fold.add("ScatterElements", a, np.array([[[2, 0, 1, 0]]]), np.full((1, 1, 4), 5, np.float32), axis=1)
+            fold.add("Pad", a, [0, 1, 0, 1, 0, 2], f32(3.0)[0])
+            fold.add("Equal", a > 0, a > 1)
+            fold.add("PRelu", a, f32(0.1, 0.2, 0.3, 0.4))
+        if opset >= 15:
+            fold.add("Shape", a, start=1)
+            fold.add("Shape", a, start=-2, end=-1)
+            fold.add("Trilu", a)
+            fold.add("Trilu", a, np.int64(-1), upper=0)
+            fold.add("CastLike", a, np.int64(0))
+        if opset >= 18:
+            fold.add("Split", a, outputs=3, axis=2, num_outputs=3)
+        fold.write()
+
+
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
     types()
+    folds()
