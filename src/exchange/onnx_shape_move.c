@@ -97,17 +97,48 @@ static bool fill_open(int64_t total, uint32_t rank, int64_t *dims)
     return product == total;
 }
 
-/* A file that was exported with a batch has numbers where N belongs: the batch as the first dim, or a multiple of it
- * (windows of all samples). */
-static bool reshape_batch(const struct cb__onnx_work *w, int64_t total, uint32_t rank, const int64_t *wanted,
-                          int64_t *out)
+/* A file that was exported with a batch has numbers where N belongs: [197, 24, 64] of [197, N, 768], with a batch of 2,
+ * is [197, 12N, 64]. The batch goes into a dim that begins where it may begin in the input: one of its size, else the
+ * first that it divides. False: the shape has no such dim. */
+static bool reshape_batch(const struct cb__onnx_work *w, uint32_t rank, const int64_t *wanted, int64_t *out)
 {
-    if (w->file_batch == 0 || !w->in[1].is_fixed || rank == 0 || wanted[0] <= 0 || wanted[0] % w->file_batch) {
+    const struct cb_onnx_value *x = w->node->inputs[0];
+    int64_t total = 1, before = 1, behind, prefix = 1;
+    int at = -1, exact = -1, target = -1;
+    for (uint32_t i = 0; i < x->rank; i++) {
+        bool has_batch = x->dims[i].batch > 0 && x->dims[i].fixed == 0;
+        if (x->dims[i].batch != 0 && (!has_batch || at >= 0)) {
+            return false;
+        }
+        at = has_batch ? (int)i : at;
+        before = at < 0 ? cb__onnx_times(before, x->dims[i].fixed) : before;
+        total = cb__onnx_times(total, has_batch ? cb__onnx_times(x->dims[i].batch, w->file_batch) : x->dims[i].fixed);
+    }
+    for (uint32_t i = 0; i < rank; i++) {
+        bool is_copied = wanted[i] == 0 && i < x->rank && !cb_onnx_int(w->node, "allowzero", 0);
+        out[i] = !is_copied             ? wanted[i]
+                 : x->dims[i].batch > 0 ? cb__onnx_times(x->dims[i].batch, w->file_batch)
+                                        : x->dims[i].fixed;
+    }
+    if (at < 0 || !fill_open(total, rank, out)) {
         return false;
     }
-    memcpy(out, wanted, rank * sizeof(*wanted));
-    out[0] = cb__onnx_times(wanted[0] / w->file_batch, w->batch);
-    return fill_open(total, rank, out);
+    behind = cb__onnx_times(before, cb__onnx_times(x->dims[at].batch, w->file_batch));
+    for (uint32_t i = 0; i < rank; i++) {
+        int64_t next = cb__onnx_times(prefix, out[i]);
+        bool begins_in = prefix >= before && prefix <= behind, lies_over = prefix < before && next > before;
+        if (target < 0 && (begins_in || lies_over) && out[i] % w->file_batch == 0) {
+            target = (int)i;
+        }
+        exact = exact < 0 && begins_in && out[i] == w->file_batch ? (int)i : exact;
+        prefix = next;
+    }
+    target = exact >= 0 ? exact : target;
+    if (target < 0 || out[target] % w->file_batch != 0) {
+        return false;
+    }
+    out[target] = cb__onnx_times(out[target] / w->file_batch, w->batch);
+    return true;
 }
 
 enum cb_status cb__onnx_infer_reshape(struct cb__onnx_work *w)
@@ -121,22 +152,17 @@ enum cb_status cb__onnx_infer_reshape(struct cb__onnx_work *w)
     if (!cb__onnx_count(x->rank, x->dims, &total)) {
         return cb__onnx_misfit(w, "its input is too large");
     }
+    if (w->file_batch > 0 && w->in[1].is_fixed && reshape_batch(w, rank, wanted, dims)) {
+        return cb__onnx_give(w, 0, x->type, rank, dims);
+    }
     for (uint32_t i = 0; i < rank; i++) {
-        if (wanted[i] == 0 && !cb_onnx_int(w->node, "allowzero", 0)) {
-            if (i >= x->rank) {
-                return cb__onnx_misfit(w, "there is no dim %u to copy", i);
-            }
-            wanted[i] = x->dims[i];
+        bool is_copied = wanted[i] == 0 && !cb_onnx_int(w->node, "allowzero", 0);
+        if (is_copied && i >= x->rank) {
+            return cb__onnx_misfit(w, "there is no dim %u to copy", i);
         }
+        dims[i] = is_copied ? x->dims[i] : wanted[i];
     }
-    memcpy(dims, wanted, sizeof(dims));
-    bool begins_with_batch = w->file_batch > 0 && x->rank > 0 && x->dims[0] == w->batch && w->batch > 1 && rank > 0 &&
-                             wanted[0] == w->file_batch;
-    bool fits = begins_with_batch && reshape_batch(w, total, rank, wanted, dims);
-    if (!fits) {
-        memcpy(dims, wanted, sizeof(dims));
-        fits = fill_open(total, rank, dims) || reshape_batch(w, total, rank, wanted, dims);
-    }
+    bool fits = fill_open(total, rank, dims);
     if (!fits) {
         char text[192];
         int at = 0;
