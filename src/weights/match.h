@@ -58,8 +58,8 @@ struct cb_wanted {
  * `#` in `theirs` is a running number: it takes the place of a `*` and stands for the position of what that `*` of
  * `ours` matched, in the order in which the layers run, among all blocks whose names fit `ours` that far and that the
  * `*` before it did not tell apart already. When it is the last, it takes every `*` that is left. It counts from 0;
- * `#1` from 1, `#1+2` gives 1, 3, 5; `##` is the number before it once more. With layers in blocks.0.0, blocks.1.0 and
- * blocks.1.1:
+ * `#1` from 1, `#-1` from -1, `#1+2` gives 1, 3, 5; `##` is the number before it once more. With layers in blocks.0.0,
+ * blocks.1.0 and blocks.1.1:
  *     blocks.*.*: features.#1    features.1, features.2, features.3
  *     blocks.*.*: stages.#1.*    stages.1.0, stages.2.0, stages.2.1
  *     blocks.1.*: features.#2    (blocks.1.0 and blocks.1.1 alone) features.2, features.3 */

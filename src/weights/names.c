@@ -96,16 +96,21 @@ static uint32_t number_of(const struct cb_name_map *map, const char *ours, const
 struct sign {
     size_t length; /* of its text */
     bool is_number, is_again;
-    uint64_t first, step;
+    int64_t first, step;
 };
 
 #define MAX_NUMBER 1000000
 
-static uint64_t read_number(const char **at)
+static bool is_digit(char c)
 {
-    uint64_t number = 0;
-    for (; **at >= '0' && **at <= '9'; (*at)++) {
-        number = number < MAX_NUMBER ? number * 10 + (uint64_t)(**at - '0') : MAX_NUMBER;
+    return c >= '0' && c <= '9';
+}
+
+static int64_t read_number(const char **at)
+{
+    int64_t number = 0;
+    for (; is_digit(**at); (*at)++) {
+        number = number < MAX_NUMBER ? number * 10 + (**at - '0') : MAX_NUMBER;
     }
     return number;
 }
@@ -126,8 +131,10 @@ static bool read_sign(const char *text, struct sign *out)
     if (out->is_again) {
         at++;
     } else {
-        out->first = read_number(&at);
-        if (at > text + 1 && *at == '+' && at[1] >= '0' && at[1] <= '9') {
+        bool is_negative = *at == '-' && is_digit(at[1]);
+        at += is_negative;
+        out->first = read_number(&at) * (is_negative ? -1 : 1);
+        if (at > text + 1 && *at == '+' && is_digit(at[1])) {
             at++;
             out->step = read_number(&at);
         }
@@ -183,19 +190,19 @@ static char *rewrite(struct cb_arena *arena, const struct cb_name_map *map, cons
     const char *theirs = rule->theirs;
     const uint32_t stars = count_stars(rule->ours);
     uint32_t taken = 0;
-    uint64_t number = 0;
+    int64_t number = 0;
     struct sign sign;
     for (const char *at = theirs; *at; at += sign.length) {
         if (!read_sign(at, &sign)) {
             cb_text_add_bytes(&name, at, 1);
         } else if (sign.is_again) {
-            cb_text_addf(&name, "%" PRIu64, number);
+            cb_text_addf(&name, "%" PRId64, number);
         } else if (sign.is_number) { /* the last takes all that are left */
             uint32_t parent = parts_to_star(rule->ours, taken);
             taken = count_takers(at + sign.length) == 0 ? stars : taken + 1;
             uint32_t parts = parts_to_star(rule->ours, taken);
             number = sign.first + sign.step * number_of(map, rule->ours, layer, parts, parent);
-            cb_text_addf(&name, "%" PRIu64, number);
+            cb_text_addf(&name, "%" PRId64, number);
         } else {
             add_part(&name, layer, parts_to_star(rule->ours, ++taken));
         }
@@ -300,7 +307,7 @@ static enum cb_status check_signs(const char *ours, const struct cb_value *their
             return cb_fail(diag, CB_INVALID, &theirs->at, "`##` in `%s` has no `#` before it whose number it could repeat",
                            text);
         }
-        if (sign.first >= MAX_NUMBER || sign.step >= MAX_NUMBER) {
+        if (sign.first >= MAX_NUMBER || sign.first <= -MAX_NUMBER || sign.step >= MAX_NUMBER) {
             return cb_fail(diag, CB_INVALID, &theirs->at, "`%.*s` in `%s` must stay below %d", (int)sign.length, at, text,
                            MAX_NUMBER);
         }

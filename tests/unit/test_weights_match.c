@@ -162,6 +162,8 @@ static void a_running_number_counts_the_blocks(void **state)
         {"blocks.*.*", "features.#10", "blocks.2.b.pw", "features.14.pw"},
         {"blocks.*.*.pw", "_blocks.#._project", "blocks.2.b.pw", "_blocks.4._project"},
         {"blocks.*.*", "stages.#1.*", "blocks.2.b.pw", "stages.3.b.pw"},
+        {"blocks.*.*", "layer.#-1", "blocks.1.0.pw", "layer.0.pw"},
+        {"blocks.*.*", "layer.#-2+3-x", "blocks.1.1.pw", "layer.4-x.pw"},
         {"blocks.*.*", "stages.#1+2.*", "blocks.2.b.pw", "stages.5.b.pw"},
         {"blocks.*.*", "stages.*.#", "blocks.2.b.pw", "stages.2.1.pw"},
         {"blocks.*.*", "stages.*.#", "blocks.1.0.dw", "stages.1.0.dw"},
