@@ -28,3 +28,41 @@ def resnet18():
 
 def resnet50():
     return resnet([3, 4, 6, 3], [256, 512, 1024, 2048], 'bottleneck')
+
+
+def mobilenet_v1():
+    import transformers
+    return Scores(transformers.MobileNetV1ForImageClassification(transformers.MobileNetV1Config(num_labels=1001)))
+
+
+def mobilenet_v2():
+    import transformers
+    return Scores(transformers.MobileNetV2ForImageClassification(transformers.MobileNetV2Config(num_labels=1001)))
+
+
+def efficientnet_b0():
+    """`depthwise_padding`: the blocks whose input is of odd size, of which B0 has none at 224 pixels."""
+    import transformers
+    config = transformers.EfficientNetConfig(width_coefficient=1.0, depth_coefficient=1.0, image_size=224, hidden_dim=1280,
+                                             depthwise_padding=[], num_labels=1000)
+    return Scores(transformers.EfficientNetForImageClassification(config))
+
+
+def regnet(kind, depths, sizes, group):
+    import transformers
+    config = transformers.RegNetConfig(embedding_size=32, hidden_sizes=sizes, depths=depths, groups_width=group,
+                                       layer_type=kind, num_labels=1000)
+    return Scores(transformers.RegNetForImageClassification(config))
+
+
+def regnet_x():
+    return regnet('x', [1, 2, 7, 12], [32, 64, 160, 400], 16)
+
+
+def regnet_y():
+    return regnet('y', [1, 3, 6, 6], [48, 104, 208, 440], 8)
+
+
+def convnext_tiny():
+    import transformers
+    return Scores(transformers.ConvNextForImageClassification(transformers.ConvNextConfig(num_labels=1000)))

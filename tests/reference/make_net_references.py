@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/nets/*.json, tests/nets/zoo/*.json and tests/nets/names/*.txt with PyTorch, torchvision and timm.
 
-    python3 tests/reference/make_net_references.py [NETWORK...]
+    python3 tests/reference/make_net_references.py [--names] [NETWORK...]     --names: only names/*.txt
 
 Each network is torchvision's or timm's own, at a small size, with weights that nobody has to store: both sides compute
 them from the param's name and the element's index (see `uniform`, and tests/nets/formula.h). What is kept is what a test
@@ -30,8 +30,10 @@ Names are ours: `weight` is `w`, `bias` is `b`, running_mean is `mean`, running_
 of an element, order of sums) it is PyTorch's: [K,C,H,W] for filters, [K,C] for dense layers, [N,C,H,W] for pictures.
 """
 import functools
+import importlib.metadata
 import json
 import os
+import re
 import sys
 
 import numpy
@@ -181,7 +183,7 @@ REFERENCES = {
     'mobilenet_v2': (lambda: timm.create_model('mobilenetv2_100'), [(3, 64, 64)], 4, 0.0005, 12),
     'efficientnet_lite0': (lambda: timm.create_model('tf_efficientnet_lite0'), [(3, 64, 64)], 4, 0.0005, 12),
     **net_blocks.REFERENCES,
-    **{name: (functools.partial(net_zoo.make, z.source), [(3, z.pixels, z.pixels)], z.batch, z.rate, z.candidates)
+    **{name: (functools.partial(net_zoo.make, z.source, z.options), [(3, z.pixels, z.pixels)], z.batch, z.rate, z.candidates)
        for name, z in net_zoo.ZOO.items()},
 }
 # our network, whose names, how it is made, pixels, channels
@@ -195,7 +197,24 @@ NAMES = [
     ('mobilenet_v2', 'torchvision', torchvision.models.mobilenet_v2, 64),
     ('mobilenet_v2', 'timm', lambda: timm.create_model('mobilenetv2_100'), 64),
     ('efficientnet_lite0', 'timm', lambda: timm.create_model('tf_efficientnet_lite0'), 64),
+    *[(name, source.partition(':')[0], functools.partial(net_zoo.make, source), 64) for name, source in [
+        ('mobilenet_v1', 'timm:mobilenetv1_100'), ('mobilenet_v1_google', 'transformers:mobilenet_v1'),
+        ('mobilenet_v2_google', 'transformers:mobilenet_v2'),
+        ('mobilenet_v3_large', 'torchvision:mobilenet_v3_large'), ('mobilenet_v3_large', 'timm:mobilenetv3_large_100'),
+        ('mobilenet_v3_small', 'torchvision:mobilenet_v3_small'), ('mobilenet_v3_small', 'timm:mobilenetv3_small_100'),
+        ('shufflenet_v2_x0_5', 'torchvision:shufflenet_v2_x0_5'), ('mnasnet1_0', 'torchvision:mnasnet1_0'),
+        ('mnasnet1_0', 'timm:mnasnet_100'), ('efficientnet_b0', 'torchvision:efficientnet_b0'),
+        ('efficientnet_b0', 'timm:efficientnet_b0'), ('efficientnet_b1', 'torchvision:efficientnet_b1'),
+        ('tf_efficientnet_b0', 'transformers:efficientnet_b0'), ('efficientnet_lite4', 'timm:tf_efficientnet_lite4'),
+        ('efficientnet_v2_s', 'torchvision:efficientnet_v2_s'), ('efficientnet_v2_s', 'timm:efficientnetv2_s'),
+        ('regnet_x_400mf', 'torchvision:regnet_x_400mf'), ('regnet_x_400mf', 'timm:regnetx_004'),
+        ('regnet_x_400mf', 'transformers:regnet_x'), ('regnet_y_400mf', 'torchvision:regnet_y_400mf'),
+        ('regnet_y_400mf', 'timm:regnety_004'), ('regnet_y_400mf', 'transformers:regnet_y'),
+        ('convnext_tiny', 'torchvision:convnext_tiny'), ('convnext_tiny', 'timm:convnext_tiny'),
+        ('convnext_tiny', 'transformers:convnext_tiny')]],
 ]
+# Shortcuts that a source runs before the block's other layers, and ours behind them.
+SHORTCUT_FIRST = re.compile(r'^(.*)\.(proj|shortcut)\.')
 
 
 RENAMES = []  # of the network that is being worked on: net_zoo.py
@@ -424,13 +443,17 @@ def line_of(name, tensor):
 
 def names_file(net, size):
     """The tensors of net's state dict, layer by layer in the order in which the layers run."""
-    order = []
+    order, run, net = [], net, getattr(net, 'model', net)
     leaves = [(n, m) for n, m in net.named_modules() if list(m.parameters(recurse=False))]
-    for name, module in leaves:
-        module.register_forward_pre_hook(lambda m, a, name=name: order.append(name))
+    for name, module in leaves:  # what has layers of its own uses its own params behind them: ConvNeXt's scale
+        module.register_forward_hook(lambda m, a, y, name=name: order.append(name))
     net.eval()
     with torch.no_grad():
-        net(torch.zeros(1, 3, size, size))
+        run(torch.zeros(1, 3, size, size))
+    for shortcut in [n for n in order if SHORTCUT_FIRST.match(n)]:
+        block = SHORTCUT_FIRST.match(shortcut).group(1) + '.'
+        order.remove(shortcut)
+        order.insert(max(i for i, n in enumerate(order) if n.startswith(block)) + 1, shortcut)
     assert sorted(order) == sorted(n for n, _ in leaves)
     tensors = net.state_dict()
     lines = []
@@ -458,13 +481,13 @@ def write_names(name, whose, version, lines):
 
 def main():
     torch.set_num_threads(int(os.environ.get('THREADS', '1')))
-    wanted = sys.argv[1:] or list(REFERENCES)
-    for name in wanted:
+    wanted = [a for a in sys.argv[1:] if a != '--names'] or list(REFERENCES) + [n[0] for n in NAMES]
+    for name in [n for n in wanted if n in REFERENCES and '--names' not in sys.argv]:
         folder = 'zoo' if name in net_zoo.ZOO and not net_zoo.ZOO[name].usual else ''
         with open(os.path.join(NETS, folder, name + '.json'), 'w') as file:
             file.write(write(reference(name)) + '\n')
         print(name, flush=True)
-    versions = {'torchvision': torchvision.__version__, 'timm': timm.__version__}
+    versions = {'torchvision': torchvision.__version__, 'timm': timm.__version__, 'transformers': importlib.metadata.version('transformers')}
     for name, whose, make, size in NAMES:
         if name in wanted:
             write_names(name, whose, versions[whose], names_file(make(), size))

@@ -11,13 +11,18 @@ import collections
 import importlib
 import re
 
-# pixels of the side, batch, rate of the ten steps, how many sets of pictures to choose from; `usual`: in every check
-Net = collections.namedtuple('Net', 'source pixels batch rate candidates usual rename')
+# pixels of the side, batch, rate of the ten steps, how many sets of pictures to choose from; `usual`: in every check;
+# `options`: of the library's function that makes it
+Net = collections.namedtuple('Net', 'source pixels batch rate candidates usual rename options')
 
 
-def net(source, pixels=64, batch=4, rate=0.0005, candidates=4, usual=False, rename=()):
-    return Net(source, pixels, batch, rate, candidates, usual, rename)
+def net(source, pixels=64, batch=4, rate=0.0005, candidates=4, usual=False, rename=(), options=None):
+    return Net(source, pixels, batch, rate, candidates, usual, rename, options or {})
 
+
+GATE = [(r'\.se\.conv_reduce$', '.se.fc1'), (r'\.se\.conv_expand$', '.se.fc2')]
+SCALE = [(r'\.gamma$', '.layer_scale.w')]
+V3 = {'bn_eps': 1e-3, 'bn_momentum': 0.01}
 
 ZOO = {
     # ---- AlexNet, VGG, ResNet, DenseNet, SqueezeNet, GoogLeNet, Inception
@@ -47,6 +52,44 @@ ZOO = {
     'googlenet': net('torchvision:googlenet', 64, 4, 0.0005, 12, usual=True),
     'inception_v3': net('torchvision:inception_v3', 96, 4, 0.0005, 2),
     # ---- MobileNet, ShuffleNet, MnasNet, EfficientNet, RegNet, ConvNeXt
+    # timm's names are ours but for a gate's two layers and ConvNeXt's scale; its epsilon and momentum are made torchvision's
+    'mobilenet_v1': net('timm:mobilenetv1_100', usual=True),
+    'mobilenet_v2_050': net('timm:mobilenetv2_050'),
+    'mobilenet_v2_075': net('timm:mobilenetv2_075'),
+    'mobilenet_v2_140': net('timm:mobilenetv2_140'),
+    'mobilenet_v3_large': net('timm:mobilenetv3_large_100', rename=GATE, options=V3),
+    'mobilenet_v3_small': net('timm:mobilenetv3_small_100', rename=GATE, usual=True, options=V3),
+    'mobilenetv3_large_100': net('timm:mobilenetv3_large_100', rename=GATE),
+    'mobilenetv3_small_100': net('timm:mobilenetv3_small_100', rename=GATE),
+    'shufflenet_v2_x0_5': net('torchvision:shufflenet_v2_x0_5', usual=True),
+    'shufflenet_v2_x1_0': net('torchvision:shufflenet_v2_x1_0'),
+    'shufflenet_v2_x1_5': net('torchvision:shufflenet_v2_x1_5'),
+    'shufflenet_v2_x2_0': net('torchvision:shufflenet_v2_x2_0'),
+    'mnasnet0_5': net('timm:mnasnet_050', options={'bn_momentum': 0.0003}, usual=True),
+    'mnasnet0_75': net('timm:mnasnet_075', options={'bn_momentum': 0.0003}),
+    'mnasnet1_0': net('timm:mnasnet_100', options={'bn_momentum': 0.0003}),
+    'efficientnet_b0': net('timm:efficientnet_b0', rename=GATE, usual=True),
+    'efficientnet_b1': net('timm:efficientnet_b1', rename=GATE),
+    'efficientnet_b2': net('timm:efficientnet_b2', rename=GATE),
+    'efficientnet_b3': net('timm:efficientnet_b3', rename=GATE, candidates=2),
+    'efficientnet_b4': net('timm:efficientnet_b4', rename=GATE, candidates=2),
+    'tf_efficientnet_b0': net('timm:tf_efficientnet_b0', rename=GATE),
+    'efficientnet_lite1': net('timm:tf_efficientnet_lite1'),
+    'efficientnet_lite2': net('timm:tf_efficientnet_lite2'),
+    'efficientnet_lite3': net('timm:tf_efficientnet_lite3'),
+    'efficientnet_lite4': net('timm:tf_efficientnet_lite4', candidates=2),
+    'efficientnet_v2_s': net('timm:efficientnetv2_s', rename=GATE, options={'bn_eps': 1e-3}, candidates=2),
+    'regnet_x_400mf': net('timm:regnetx_004'),
+    'regnet_x_800mf': net('timm:regnetx_008'),
+    'regnet_x_1_6gf': net('timm:regnetx_016'),
+    'regnet_x_3_2gf': net('timm:regnetx_032', candidates=2),
+    'regnet_y_400mf': net('timm:regnety_004', usual=True),
+    'regnet_y_800mf': net('timm:regnety_008_tv'),
+    'regnet_y_1_6gf': net('timm:regnety_016', candidates=2),
+    'regnet_y_3_2gf': net('timm:regnety_032', candidates=2),
+    'convnext_tiny': net('timm:convnext_tiny', rename=SCALE, candidates=1),
+    'convnext_small': net('timm:convnext_small', rename=SCALE, candidates=1),
+    'convnext_base': net('timm:convnext_base', rename=SCALE, candidates=1),
 
     # ---- ViT, DeiT, DINOv2, Swin, CLIP
 }
@@ -65,6 +108,31 @@ OTHERS = [
     # ----
     ('mobilenet_v2', 'torchvision:mobilenet_v2'), ('mobilenet_v2', 'timm:mobilenetv2_100'),
     ('efficientnet_lite0', 'timm:tf_efficientnet_lite0'),
+    ('mobilenet_v1_google', 'transformers:mobilenet_v1'), ('mobilenet_v2_google', 'transformers:mobilenet_v2'),
+    ('mobilenet_v3_large', 'torchvision:mobilenet_v3_large'), ('mobilenet_v3_small', 'torchvision:mobilenet_v3_small'),
+    ('mnasnet0_5', 'torchvision:mnasnet0_5'), ('mnasnet0_75', 'torchvision:mnasnet0_75'),
+    ('mnasnet1_0', 'torchvision:mnasnet1_0'), ('mnasnet1_3', 'torchvision:mnasnet1_3'),
+    ('efficientnet_b0', 'torchvision:efficientnet_b0'), ('efficientnet_b1', 'torchvision:efficientnet_b1'),
+    ('efficientnet_b2', 'torchvision:efficientnet_b2'), ('efficientnet_b3', 'torchvision:efficientnet_b3'),
+    ('efficientnet_b4', 'torchvision:efficientnet_b4'), ('efficientnet_v2_s', 'torchvision:efficientnet_v2_s'),
+    ('tf_efficientnet_b0', 'transformers:efficientnet_b0'), ('tf_efficientnetv2_s', 'timm:tf_efficientnetv2_s'),
+    ('tf_efficientnet_b1', 'timm:tf_efficientnet_b1'), ('tf_efficientnet_b2', 'timm:tf_efficientnet_b2'),
+    ('tf_efficientnet_b3', 'timm:tf_efficientnet_b3'), ('tf_efficientnet_b4', 'timm:tf_efficientnet_b4'),
+    ('regnet_x_400mf', 'torchvision:regnet_x_400mf'),
+    ('regnet_x_800mf', 'torchvision:regnet_x_800mf'),
+    ('regnet_x_1_6gf', 'torchvision:regnet_x_1_6gf'),
+    ('regnet_x_3_2gf', 'torchvision:regnet_x_3_2gf'),
+    ('regnet_x_8gf', 'torchvision:regnet_x_8gf'),
+    ('regnet_x_16gf', 'torchvision:regnet_x_16gf'),
+    ('regnet_y_400mf', 'torchvision:regnet_y_400mf'),
+    ('regnet_y_800mf', 'torchvision:regnet_y_800mf'),
+    ('regnet_y_1_6gf', 'torchvision:regnet_y_1_6gf'),
+    ('regnet_y_3_2gf', 'torchvision:regnet_y_3_2gf'),
+    ('regnet_y_8gf', 'torchvision:regnet_y_8gf'),
+    ('regnet_y_16gf', 'torchvision:regnet_y_16gf'),
+    ('regnet_x_400mf', 'transformers:regnet_x'), ('regnet_y_400mf', 'transformers:regnet_y'),
+    ('convnext_tiny', 'torchvision:convnext_tiny'), ('convnext_small', 'torchvision:convnext_small'),
+    ('convnext_base', 'torchvision:convnext_base'), ('convnext_tiny', 'transformers:convnext_tiny'),
 ]
 
 # The auxiliary heads are left out, as they are in inference; the scaling that torchvision puts in front of these two when it
@@ -76,15 +144,15 @@ ARGUMENTS = {
 }
 
 
-def make(source):
+def make(source, options=None):
     """The library's own network with random weights; it gives scores."""
     library, _, name = source.partition(':')
     if library == 'torchvision':
         import torchvision
-        return getattr(torchvision.models, name)(**ARGUMENTS.get(source, {}))
+        return getattr(torchvision.models, name)(**ARGUMENTS.get(source, options or {}))
     if library == 'timm':
         import timm
-        return timm.create_model(name, **ARGUMENTS.get(source, {}))
+        return timm.create_model(name, **ARGUMENTS.get(source, options or {}))
     if library == 'transformers':
         return getattr(importlib.import_module('hugging_face'), name)()
     raise SystemExit('%s: a source begins with torchvision:, timm: or transformers:' % source)
