@@ -35,7 +35,7 @@ static enum cb_status check_network(struct cb_cli *cli, const char *path)
     struct cb_model *model = NULL;
     enum cb_status status = cb_backbone_open(path, ".", NULL, &backbone, cli->diag);
     if (status == CB_OK) {
-        status = cb_model_from_backbone(backbone, registry, NULL, true, &model, cli->diag);
+        status = cb_model_outline(backbone, registry, &model, cli->diag);
     }
     if (status == CB_OK) { /* where its weights come from, without going there */
         struct cb_weight_source *sources;

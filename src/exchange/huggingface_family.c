@@ -31,9 +31,9 @@ static bool is_known_word(const struct cb_text *known, const char *word)
     return false;
 }
 
-/* The file whose `huggingface:` has the type; `known` gets all types that there are. */
-static enum cb_status find_family(struct cb_arena *arena, const char *type, struct family *out, struct cb_text *known,
-                                  struct cb_diag *diag)
+/* The file whose `huggingface:` has the type, and under it `key` unless that is NULL; `known` gets all types that there are. */
+static enum cb_status find_family(struct cb_arena *arena, const char *type, const char *key, struct family *out,
+                                  struct cb_text *known, struct cb_diag *diag)
 {
     char *folder = cb_resource_path(arena, "configs/backbones"), **names;
     size_t count;
@@ -50,7 +50,8 @@ static enum cb_status find_family(struct cb_arena *arena, const char *type, stru
         const struct cb_value *types = cb_map_get(file, "huggingface");
         for (size_t k = 0; types != NULL && types->kind == CB_KIND_MAP && k < types->as.map.count; k++) {
             const struct cb_entry *entry = &types->as.map.entries[k];
-            if (strcmp(entry->key, type) == 0 && entry->value->kind == CB_KIND_MAP) {
+            if (strcmp(entry->key, type) == 0 && entry->value->kind == CB_KIND_MAP &&
+                (key == NULL || cb_map_get(entry->value, key) != NULL)) {
                 *out = (struct family){path, file, entry->value};
             }
             if (strcmp(entry->key, "timm") != 0 && !is_known_word(known, entry->key)) {
@@ -189,7 +190,7 @@ static enum cb_status of_transformers(const struct cb__hub_folder *f, const char
     struct family family = {0};
     struct cb_text known = {0};
     struct cb_value *parameters = NULL;
-    enum cb_status status = find_family(arena, f->model_type, &family, &known, diag);
+    enum cb_status status = find_family(arena, f->model_type, NULL, &family, &known, diag);
     if (status == CB_OK && family.section == NULL) {
         status = fail_unknown(f, &known, diag);
     }
@@ -215,7 +216,7 @@ static enum cb_status of_timm(const struct cb__hub_folder *f, struct cb_backbone
     char *name = cb_arena_strndup(f->arena, f->architecture, strcspn(f->architecture, "."));
     struct family family = {0};
     struct cb_text known = {0};
-    enum cb_status status = name != NULL ? find_family(f->arena, "timm", &family, &known, diag) : no_memory(diag);
+    enum cb_status status = name != NULL ? find_family(f->arena, "timm", name, &family, &known, diag) : no_memory(diag);
     cb_text_free(&known);
     CB_TRY(status);
     const char *here = cb__hub_text(family.section, name, NULL);

@@ -215,8 +215,8 @@ enum cb_status cb_model_build(const struct cb_task *task, const struct cb_backbo
     return CB_OK;
 }
 
-enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct cb_registry *registry,
-                                      const char *weights, bool random, struct cb_model **out, struct cb_diag *diag)
+enum cb_status cb_model_outline(const struct cb_backbone *backbone, struct cb_registry *registry, struct cb_model **out,
+                                struct cb_diag *diag)
 {
     struct cb_model *model;
     CB_TRY(create(registry, backbone->name, &model, diag));
@@ -225,18 +225,32 @@ enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct
         model->contract = backbone->contract;
         model->input = model->net->inputs[0];
         model->features = model->scores = model->net->backbone_output;
-        draw_params(model->net, 0);
         status = cb__model_label(model, backbone, diag);
     }
-    char *path = weights != NULL && status == CB_OK ? cb_arena_strdup(model->net->arena, weights) : NULL;
-    if (status == CB_OK && !random && path == NULL) {
+    if (status == CB_OK) {
+        status = cb_network_freeze(model->net, NULL, CB_BATCHNORM_FROZEN, diag);
+    }
+    if (status != CB_OK) {
+        cb_model_destroy(model);
+        return status;
+    }
+    *out = model;
+    return CB_OK;
+}
+
+enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct cb_registry *registry,
+                                      const char *weights, bool random, struct cb_model **out, struct cb_diag *diag)
+{
+    struct cb_model *model;
+    CB_TRY(cb_model_outline(backbone, registry, &model, diag));
+    draw_params(model->net, 0);
+    enum cb_status status = CB_OK;
+    char *path = weights != NULL ? cb_arena_strdup(model->net->arena, weights) : NULL;
+    if (!random && path == NULL) {
         status = cb_backbone_weights((struct cb_backbone *)(uintptr_t)backbone, &path, diag);
     }
     if (status == CB_OK && path != NULL) {
         status = cb_model_load_weights(model, backbone, path, NULL, diag);
-    }
-    if (status == CB_OK) {
-        status = cb_network_freeze(model->net, NULL, CB_BATCHNORM_FROZEN, diag);
     }
     if (status != CB_OK) {
         cb_model_destroy(model);

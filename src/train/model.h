@@ -65,7 +65,10 @@ struct cb_wanted *cb_network_wanted(const struct cb_network *net);
 enum cb_status cb_model_build(const struct cb_task *task, const struct cb_backbone *backbone,
                               struct cb_registry *registry, const struct cb_dataset *dataset, uint32_t class_count,
                               bool load, struct cb_model **out, struct cb_diag *diag);
-/* The backbone alone with its own output (extract, describe). `weights`: a path, NULL for its own source, or `random`. */
+/* The backbone alone with its own output, its params without values: drawing those of a large network takes seconds (check). */
+enum cb_status cb_model_outline(const struct cb_backbone *backbone, struct cb_registry *registry, struct cb_model **out,
+                                struct cb_diag *diag);
+/* The same with values (extract, describe). `weights`: a path, NULL for its own source, or `random`. */
 enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct cb_registry *registry,
                                       const char *weights, bool random, struct cb_model **out, struct cb_diag *diag);
 void cb_model_destroy(struct cb_model *model); /* accepts NULL */

@@ -207,7 +207,7 @@ NAMES = [
         ('efficientnet_b0', 'timm:efficientnet_b0'), ('efficientnet_b1', 'torchvision:efficientnet_b1'),
         ('tf_efficientnet_b0', 'transformers:efficientnet_b0'), ('efficientnet_lite4', 'timm:tf_efficientnet_lite4'),
         ('efficientnet_v2_s', 'torchvision:efficientnet_v2_s'), ('efficientnet_v2_s', 'timm:efficientnetv2_s'),
-        ('regnet_x_400mf', 'torchvision:regnet_x_400mf'), ('regnet_x_400mf', 'timm:regnetx_004'),
+        ('regnet_x_400mf', 'torchvision:regnet_x_400mf'), ('regnet_x_400mf', 'timm:regnetx_004_tv'),
         ('regnet_x_400mf', 'transformers:regnet_x'), ('regnet_y_400mf', 'torchvision:regnet_y_400mf'),
         ('regnet_y_400mf', 'timm:regnety_004'), ('regnet_y_400mf', 'transformers:regnet_y'),
         ('convnext_tiny', 'torchvision:convnext_tiny'), ('convnext_tiny', 'timm:convnext_tiny'),

@@ -79,7 +79,7 @@ ZOO = {
     'efficientnet_lite3': net('timm:tf_efficientnet_lite3'),
     'efficientnet_lite4': net('timm:tf_efficientnet_lite4', candidates=2),
     'efficientnet_v2_s': net('timm:efficientnetv2_s', rename=GATE, options={'bn_eps': 1e-3}, candidates=2),
-    'regnet_x_400mf': net('timm:regnetx_004'),
+    'regnet_x_400mf': net('timm:regnetx_004_tv'),
     'regnet_x_800mf': net('timm:regnetx_008'),
     'regnet_x_1_6gf': net('timm:regnetx_016'),
     'regnet_x_3_2gf': net('timm:regnetx_032', candidates=2),
