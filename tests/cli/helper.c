@@ -4,6 +4,7 @@
  *     helper json all|last FIELD...                   standard input is lines of JSON objects with these fields (a.b: b in a)
  *     helper tensors FILE NAME:DIM,DIM...             a safetensors file; each tensor's values are 0, 1, 2...
  *     helper tensor FILE NAME I VALUE                 element I of that tensor in it is VALUE
+ *     helper close FILE OTHER NAME LIMIT              the one tensor of FILE and that of OTHER: |a - b| <= LIMIT max |b|
  *
  * The exit code tells, and what is wrong is said. */
 #include <jansson.h>
@@ -196,8 +197,58 @@ static int tensor(char **argv)
     return 0;
 }
 
+/* The F32 values of a tensor, of the first one when `name` is NULL; the caller frees them. */
+static float *read_tensor(const char *path, const char *name, size_t *out_count)
+{
+    static char text[1 << 20];
+    uint64_t length = 0;
+    FILE *file = fopen(path, "rb");
+    if (file == NULL || fread(&length, 8, 1, file) != 1 || length >= sizeof(text) || fread(text, length, 1, file) != 1) {
+        return NULL;
+    }
+    text[length] = '\0';
+    json_t *header = json_loads(text, 0, NULL);
+    json_object_del(header, "__metadata__");
+    json_t *entry = name != NULL ? json_object_get(header, name) : json_object_iter_value(json_object_iter(header));
+    json_t *offsets = json_object_get(entry, "data_offsets");
+    const long begin = (long)json_integer_value(json_array_get(offsets, 0));
+    const size_t bytes = (size_t)json_integer_value(json_array_get(offsets, 1)) - (size_t)begin;
+    const char *type = json_string_value(json_object_get(entry, "dtype"));
+    float *values = malloc(bytes + 1);
+    if (type == NULL || strcmp(type, "F32") != 0 || values == NULL || fseek(file, (long)(8 + length) + begin, SEEK_SET) != 0 ||
+        fread(values, 1, bytes, file) != bytes) {
+        free(values);
+        values = NULL;
+    }
+    fclose(file);
+    json_decref(header);
+    *out_count = bytes / sizeof(float);
+    return values;
+}
+
+static int is_close(char **argv)
+{
+    size_t count, other_count;
+    float *a = read_tensor(argv[0], NULL, &count), *b = read_tensor(argv[1], argv[2], &other_count);
+    float largest = 0.0f, error = 0.0f;
+    int failed = a == NULL || b == NULL || count != other_count || count == 0;
+    for (size_t i = 0; !failed && i < count; i++) {
+        float difference = a[i] > b[i] ? a[i] - b[i] : b[i] - a[i], size = b[i] > 0.0f ? b[i] : -b[i];
+        error = difference > error || difference != difference ? difference : error;
+        largest = size > largest ? size : largest;
+    }
+    failed = failed || !(error <= strtof(argv[3], NULL) * largest);
+    printf("largest difference %g, largest value %g\n", (double)error, (double)largest);
+    free(a);
+    free(b);
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 6 && strcmp(argv[1], "close") == 0) {
+        return is_close(argv + 2);
+    }
     if (argc > 3 && strcmp(argv[1], "tensors") == 0) {
         return tensors(argc - 2, argv + 2);
     }
