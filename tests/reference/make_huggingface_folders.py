@@ -54,7 +54,7 @@ def convnext():
 
 def swin():
     return tf.SwinForImageClassification(labelled(tf.SwinConfig(
-        image_size=32, patch_size=4, embed_dim=8, depths=[2, 2], num_heads=[2, 4], window_size=4)))
+        image_size=128, patch_size=4, embed_dim=32, depths=[1, 2, 1, 1], num_heads=[1, 2, 4, 8], window_size=4)))
 
 
 def mobilenet_v1():
@@ -87,14 +87,14 @@ FOLDERS = {
     'resnet_basic': (lambda: resnet('basic'), dict(SQUASHED, size={'shortest_edge': 24}, crop_pct=0.875)),
     'resnet_bottleneck': (lambda: resnet('bottleneck'), dict(SQUASHED, size={'shortest_edge': 24}, crop_pct=0.875)),
     'convnext': (convnext, dict(CUT, size={'shortest_edge': 32}, crop_pct=0.875, do_center_crop=False)),
-    'swin': (swin, dict(SQUASHED, size={'height': 32, 'width': 32})),
+    'swin': (swin, dict(SQUASHED, size={'height': 128, 'width': 128})),
     'mobilenet_v1': (mobilenet_v1, dict(CUT, size={'shortest_edge': 36}, crop_size={'height': 32, 'width': 32})),
     'mobilenet_v2': (mobilenet_v2, dict(CUT, size={'shortest_edge': 36}, crop_size={'height': 32, 'width': 32})),
     'efficientnet': (efficientnet, dict(SQUASHED, size={'height': 32, 'width': 32})),
     'regnet': (regnet, dict(SQUASHED, size={'shortest_edge': 24}, crop_pct=0.875)),
 }
 
-STORED = [name for name in FOLDERS if name not in ('mobilenet_v1', 'mobilenet_v2', 'efficientnet')] # the others are large
+STORED = [name for name in FOLDERS if name not in ('swin', 'mobilenet_v1', 'mobilenet_v2', 'efficientnet')] # the others are large
 
 
 def side_of(preprocessor):
