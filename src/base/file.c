@@ -140,6 +140,16 @@ enum cb_status cb_file_map(const char *path, struct cb_mapping *out, const struc
     return CB_OK;
 }
 
+void cb_file_forget(const struct cb_mapping *mapping, const void *data, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = (uintptr_t)mapping->address;
+    uintptr_t begin = (uintptr_t)data / page * page;
+    if (mapping->address && begin >= first && (uintptr_t)data + bytes <= first + mapping->bytes) {
+        (void)madvise((void *)begin, (uintptr_t)data + bytes - begin, MADV_DONTNEED); /* of a file nothing is lost */
+    }
+}
+
 void cb_file_unmap(struct cb_mapping *mapping)
 {
     if (mapping->address) {

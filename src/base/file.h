@@ -17,6 +17,8 @@ struct cb_mapping {
     void *address; /* private */
 };
 enum cb_status cb_file_map(const char *path, struct cb_mapping *out, const struct cb_place *at, struct cb_diag *diag);
+/* Gives the memory of `bytes` from `data` on, within the mapping, back to the system until they are looked at again. */
+void cb_file_forget(const struct cb_mapping *mapping, const void *data, size_t bytes);
 void cb_file_unmap(struct cb_mapping *mapping); /* accepts one that is all zero */
 
 /* Atomic writing: open, write to `stream`, commit (flush, fsync, rename, fsync of the folder) or abandon (unlink). */

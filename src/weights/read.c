@@ -379,6 +379,22 @@ static struct cb_tensor_file *part_of(struct cb_tensor_file *file, const struct 
     return file;
 }
 
+/* Pages of the file that were read stay in the process's memory until they are given back: of a file of 500 MB all of
+ * them, beside the values. */
+static void forget(const struct cb_tensor_file *file, const struct cb__storage *storage,
+                   const struct cb_tensor_entry *entry)
+{
+    enum { LARGE = 1 << 20 };
+    if (entry->bytes < LARGE) {
+        return; /* a row of a dataset, read again soon */
+    }
+    if (file->zip) {
+        cb_file_forget(&file->mapping, file->mapping.data, file->mapping.bytes);
+    } else if (storage->data) {
+        cb_file_forget(&file->mapping, storage->data, storage->bytes);
+    }
+}
+
 static enum cb_status read_entry(struct cb_tensor_file *whole, const struct cb_tensor_entry *wanted, struct reading *r,
                                  struct cb_diag *diag)
 {
@@ -405,6 +421,7 @@ static enum cb_status read_entry(struct cb_tensor_file *whole, const struct cb_t
     r->view = simplify(entry);
     read_all(r);
     free(temporary);
+    forget(file, storage, entry);
     return CB_OK;
 }
 
