@@ -1,17 +1,34 @@
 /* position_learned: adds a trained row per position: y[n,t,c] = x[n,t,c] + w[t,c] (BERT, GPT-2); dx = dy,
- * dw[t,c] = sum over n of dy[n,t,c], in order. */
+ * dw[t,c] = sum over n of dy[n,t,c], in order. Where the positions are those of a picture's pieces (ViT), `grid` says how
+ * they lie, so that weights trained at another size of pictures can be resampled when they are loaded. */
 #include <cambium/layer.h>
 
 struct options {
     int64_t max_length;
+    struct cb_list grid; /* of int64_t */
 };
 
-static const struct options defaults = {0};
+static const struct options defaults = {.grid = CB_LIST_EMPTY};
 
 static const struct cb_option options[] = {
     {"max_length", "rows of the table: the longest sequence", CB_OPT_INT, offsetof(struct options, max_length), 1,
      1 << 24, NULL, CB_OPTION_REQUIRED},
+    {"grid", "rows and columns of the grid in which the last positions lie, row by row; others may stand in front",
+     CB_OPT_INTS, offsetof(struct options, grid), 1, 1 << 12, NULL, 0, 2},
 };
+
+static enum cb_status check_grid(struct cb_instance *in)
+{
+    const struct options *o = in->options;
+    const int64_t *grid = o->grid.items;
+    if (o->grid.count == 1 || (o->grid.count == 2 && grid[0] * grid[1] > o->max_length)) {
+        return in->host->fail(in->core, CB_INVALID, "grid",
+                              o->grid.count == 1 ? "`grid` takes two numbers, rows and columns"
+                                                 : "a grid of %lld x %lld does not fit into `max_length` %lld",
+                              (long long)grid[0], (long long)grid[o->grid.count - 1], (long long)o->max_length);
+    }
+    return CB_OK;
+}
 
 static enum cb_status position_learned_infer(struct cb_instance *in)
 {
@@ -26,9 +43,11 @@ static enum cb_status position_learned_infer(struct cb_instance *in)
         return host->fail(in->core, CB_MISMATCH, "max_length", "a sequence of %lld is longer than `max_length` %lld",
                           (long long)x->dims[1], (long long)o->max_length);
     }
-    const struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_TABLE, .name = "w", .foreign = "weight",
-                                    .rank = 2, .init = CB_INIT_NORMAL, .dims = {o->max_length, x->dims[2]},
-                                    .value = 0.02};
+    struct cb_param_decl w = {.struct_size = sizeof(w), .role = CB_PARAM_TABLE, .name = "w", .foreign = "weight",
+                              .rank = 2, .init = CB_INIT_NORMAL, .dims = {o->max_length, x->dims[2]}, .value = 0.02};
+    for (uint32_t i = 0; i < o->grid.count; i++) {
+        w.grid[i] = ((const int64_t *)o->grid.items)[i];
+    }
     CB_TRY(host->param(in->core, &w));
     return host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
@@ -72,5 +91,6 @@ CB_PLUGIN({
     .inplace = CB_BIT(0),
     .inplace_grad = CB_BIT(0),
     .variants = CB_ARRAY(variants),
+    .check = check_grid,
     .infer = position_learned_infer,
 })

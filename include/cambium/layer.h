@@ -135,6 +135,9 @@ struct cb_param_decl {
     int64_t dims[CB_MAX_RANK];
     double value;           /* of the initialiser */
     double fan_in, fan_out; /* of the initialiser */
+    /* Of a TABLE: its last rows stand for a grid of so many rows and columns, {0, 0}: they don't. From a file with a grid of
+     * another size it is resampled. */
+    int64_t grid[2];
 };
 
 /* ---- what a plugin may call ------------------------------------------------------------------------------------ */

@@ -78,12 +78,20 @@ static enum cb_status host_output(struct cb_core *core, uint32_t index, uint32_t
     return CB_OK;
 }
 
+/* As far as the plugin's own struct goes, which may be one of an older header. */
+static struct cb_param_decl copy_of(const struct cb_param_decl *decl)
+{
+    struct cb_param_decl copy = {0};
+    memcpy(&copy, decl, decl->struct_size < sizeof(copy) ? decl->struct_size : sizeof(copy));
+    return copy;
+}
+
 static enum cb_status host_param(struct cb_core *core, const struct cb_param_decl *decl)
 {
     if (core->param_count == TRIAL_MAX || decl->name == NULL || !dims_are_sound(decl->rank, decl->dims)) {
         return cb__trial_fail(core, CB_INVALID, NULL, "a param is declared without a name or with impossible dims");
     }
-    core->params[core->param_count++] = *decl;
+    core->params[core->param_count++] = copy_of(decl);
     return CB_OK;
 }
 
@@ -92,7 +100,7 @@ static enum cb_status host_state(struct cb_core *core, const struct cb_param_dec
     if (core->state_count == TRIAL_MAX || decl->name == NULL || !dims_are_sound(decl->rank, decl->dims)) {
         return cb__trial_fail(core, CB_INVALID, NULL, "a state is declared without a name or with impossible dims");
     }
-    core->states[core->state_count++] = *decl;
+    core->states[core->state_count++] = copy_of(decl);
     return CB_OK;
 }
 

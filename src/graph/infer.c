@@ -117,6 +117,9 @@ static enum cb_status add_decl(struct cb_core *core, struct cb_param_decl *table
     if (!dims_are_sound(copy.rank, copy.dims)) {
         return host_fail(core, CB_MISMATCH, NULL, "`%s` would have an impossible shape", decl->name);
     }
+    if (copy.grid[0] < 0 || copy.grid[1] < 0 || (copy.grid[0] > 0 && copy.grid[1] > copy.dims[0] / copy.grid[0])) {
+        return host_fail(core, CB_MISMATCH, NULL, "the grid of `%s` is larger than its table", decl->name);
+    }
     table[(*count)++] = copy;
     return CB_OK;
 }

@@ -242,6 +242,15 @@ static enum cb_status add_param(struct cb_network *net, uint32_t node_index, con
     if (decl->role == CB_PARAM_MATRIX) {
         param->flatten_chw = flattened_chw(net, node);
     }
+    if (decl->role == CB_PARAM_TABLE && decl->grid[0] > 0) {
+        int64_t *grid = CB_NEW_ARRAY(net->arena, int64_t, 3);
+        param->grid = grid;
+        if (grid == NULL) {
+            return cb_fail(diag, CB_MEMORY, &node->at, "out of memory");
+        }
+        memcpy(grid, (int64_t[]){decl->dims[0] - decl->grid[0] * decl->grid[1], decl->grid[0], decl->grid[1]},
+               3 * sizeof(*grid));
+    }
     *out = net->param_count++;
     return CB_OK;
 }

@@ -36,6 +36,7 @@ struct cb_param {
     float *host;           /* count values, zero at first */
     enum cb_param_source source;
     const int64_t *flatten_chw; /* a dense behind a flatten: C, H, W of what was flattened; else NULL */
+    const int64_t *grid;        /* a table that ends in a grid: the rows in front of it, its own rows, columns; else NULL */
 };
 
 struct cb_node {

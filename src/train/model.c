@@ -51,7 +51,7 @@ struct cb_wanted *cb_network_wanted(const struct cb_network *net)
         wanted[i] = (struct cb_wanted){.name = param->name, .layer = node->name, .foreign = param->decl.foreign,
                                        .role = (enum cb_param_role)param->decl.role, .rank = param->decl.rank,
                                        .out = param->host, .replaced = node->in_head,
-                                       .permute_hwc = param->flatten_chw};
+                                       .hidden_dims = param->grid != NULL ? param->grid : param->flatten_chw};
         memcpy(wanted[i].dims, param->decl.dims, sizeof(wanted[i].dims));
     }
     return wanted;

@@ -68,7 +68,7 @@ static bool trailing_ones(const struct cb_tensor_entry *entry, uint32_t from)
 /* A MATRIX [C,K] from [K,C], from a filter [K,C,1,1], or behind a flatten from [K,C*H*W] or a filter [K,C,H,W]. */
 static bool view_matrix(const struct cb_wanted *w, const struct cb_tensor_entry *entry, struct cb_tensor_entry *view)
 {
-    const int64_t *chw = w->permute_hwc;
+    const int64_t *chw = w->hidden_dims;
     if (w->rank != 2 || entry->rank < 2 || entry->dims[0] != w->dims[1]) {
         return false;
     }
@@ -209,10 +209,11 @@ static enum cb_status match_one(const struct cb__matching *m, struct cb_wanted *
         return no_memory(m);
     }
     struct cb_tensor_entry view;
-    if (!cb__view_as_ours(w, entry, is_ours, &view)) {
-        return cb__refuse_shape(m, w, entry, is_ours);
-    }
     w->status = CB_MATCH_KEPT;
+    if (!cb__view_as_ours(w, entry, is_ours, &view)) {
+        return cb__is_other_grid(w, entry, &view) ? cb__read_other_grid(m, w, &view)
+                                                  : cb__refuse_shape(m, w, entry, is_ours);
+    }
     return w->out ? cb_tensors_read_f32(m->file, &view, w->out, m->diag) : CB_OK;
 }
 
@@ -232,13 +233,31 @@ static enum cb_status list_wanted(const struct cb__matching *m, enum cb_match st
     return CB_OK;
 }
 
+static enum cb_status list_changed(const struct cb__matching *m, struct cb_name_list *out)
+{
+    out->names = CB_NEW_ARRAY(m->arena, const char *, (size_t)m->count + 1);
+    for (uint32_t i = 0; i < m->count && out->names; i++) {
+        if (m->wanted[i].status == CB_MATCH_KEPT && m->wanted[i].reason) {
+            out->names[out->count++] = m->wanted[i].reason;
+        }
+    }
+    return out->names ? CB_OK : no_memory(m);
+}
+
+/* What frameworks keep beside the params and make anew: the number of batches seen, Swin's tables of numbers. */
+static bool is_bookkeeping(const char *name)
+{
+    return cb_ends_with(name, ".num_batches_tracked") || cb_ends_with(name, ".relative_position_index") ||
+           cb_ends_with(name, ".attn_mask");
+}
+
 static enum cb_status list_unused(const struct cb__matching *m, struct cb_name_list *out)
 {
     uint32_t count = cb_tensors_count(m->file);
     out->names = CB_NEW_ARRAY(m->arena, const char *, (size_t)count + 1);
     for (uint32_t i = 0; i < count && out->names; i++) {
         const char *name = cb_tensors_at(m->file, i)->name;
-        if (!m->taken_by[i] && !cb_ends_with(name, ".num_batches_tracked")) {
+        if (!m->taken_by[i] && !is_bookkeeping(name)) {
             out->names[out->count] = cb_arena_strdup(m->arena, name);
             if (!out->names[out->count++]) {
                 return no_memory(m);
@@ -267,6 +286,7 @@ static enum cb_status fill_report(const struct cb__matching *m, const struct cb_
     CB_TRY(list_wanted(m, CB_MATCH_REPLACED, &report->replaced));
     CB_TRY(list_wanted(m, CB_MATCH_MISSING, &report->missing));
     CB_TRY(list_wanted(m, CB_MATCH_MISMATCH, &report->mismatched));
+    CB_TRY(list_changed(m, &report->changed));
     return list_unused(m, &report->unused);
 }
 

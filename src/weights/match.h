@@ -38,14 +38,15 @@ struct cb_wanted {
     float *out;                /* product of dims floats; NULL: only look whether it fits */
     bool optional;             /* missing is no error */
     bool replaced;             /* of a new layer (a new head), or of a layer that was cut away */
-    /* For the MATRIX of a dense layer behind a flatten: {C, H, W} of the flattened tensor, in another framework
-     * flattened in the order C, H, W; the rows go into our order H, W, C. NULL: nothing to reorder. */
-    const int64_t *permute_hwc;
+    /* What the dims don't show; NULL: nothing. Of the MATRIX of a dense layer behind a flatten: {C, H, W} of the flattened
+     * tensor, in another framework flattened in the order C, H, W; the rows go into our order H, W, C. Of a TABLE that ends
+     * in a grid of positions: {rows in front, H, W}; from a file with another, square grid it is resampled. */
+    const int64_t *hidden_dims;
 
     /* Filled in; texts live in the report's arena. */
     enum cb_match status;
     const char *from;   /* the tensor's name in the file; NULL: none */
-    const char *reason; /* of MISSING and MISMATCH: a sentence */
+    const char *reason; /* of MISSING and MISMATCH: a sentence; of KEPT: what was done to it, NULL: nothing */
 };
 
 /* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for
@@ -87,6 +88,7 @@ struct cb_load_report {
     const char *map;     /* the label of the name map that was taken, or NULL */
     const char *prefix;  /* "module.", when it was left off; or NULL */
     struct cb_name_list kept, replaced, missing, unused, mismatched;
+    struct cb_name_list changed; /* sentences: what was done to those of `kept` that did not fit as they are */
 };
 
 /* The name that `rules` give `layer`, in the arena; NULL when no rule speaks of it (or memory is exhausted). */
@@ -108,8 +110,8 @@ const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint3
 
 /* Fills the wanted params, which come in the order in which their layers run. Of several maps, the one that finds the
  * most tensors is taken (the first of equals), or none where equal names find more. The report's lists and the texts in
- * `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of a batchnorm is passed over in
- * silence.
+ * `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of a batchnorm and the
+ * tables of numbers that Swin keeps (`relative_position_index`, `attn_mask`) are passed over in silence.
  * MISMATCH when a tensor has another shape, when two params would take one tensor, or when some that are not optional
  * are missing: errors that name both sides. The report is filled all the same. */
 enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *wanted, uint32_t count,

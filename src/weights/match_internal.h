@@ -1,5 +1,5 @@
 /* match_internal.h: between match.c, which fills params, match_find.c, which finds a tensor by name, match_parts.c, which
- * puts one together from several, and match_structure.c, which finds it by shape. */
+ * puts one together from several, match_grid.c, which resamples positions, and match_structure.c, which finds it by shape. */
 #ifndef CAMBIUM_WEIGHTS_MATCH_INTERNAL_H
 #define CAMBIUM_WEIGHTS_MATCH_INTERNAL_H
 
@@ -47,5 +47,12 @@ uint32_t cb__parts_of(const struct cb__matching *m, const struct cb_wanted *want
 /* Fills what is in several, as match_one of match.c does what is in one. A param that is replaced takes them all the
  * same, so that none of them counts as unused. */
 enum cb_status cb__match_parts(const struct cb__matching *m, struct cb_wanted *wanted, const struct cb_name_map *map);
+/* match_grid.c. Whether the file's tensor is the wanted table, but with another, square grid at its end; then
+ * `*out_view` is [rows,C]. */
+bool cb__is_other_grid(const struct cb_wanted *wanted, const struct cb_tensor_entry *entry,
+                       struct cb_tensor_entry *out_view);
+/* Fills the wanted table from that view, and says so in its `reason`. */
+enum cb_status cb__read_other_grid(const struct cb__matching *m, struct cb_wanted *wanted,
+                                   const struct cb_tensor_entry *view);
 
 #endif

@@ -31,6 +31,9 @@ void cb_load_report_print(const struct cb_load_report *report, bool verbose, str
     if (report->mismatched.count > 0) {
         cb_text_addf(out, ", %" PRIu32 " of another shape", report->mismatched.count);
     }
+    for (uint32_t i = 0; i < report->changed.count; i++) {
+        cb_text_addf(out, "; %s", report->changed.names[i]);
+    }
     cb_text_add(out, "\n");
     if (verbose) {
         print_list("kept", &report->kept, out);

@@ -78,7 +78,7 @@ static uint32_t make_file(const char *list, char *path, const char **names)
             const char *name;
             add_tensor(&header, line, &offset, &name);
             assert_true(count < MAX_TENSORS);
-            if (!cb_ends_with(name, ".num_batches_tracked")) {
+            if (!cb_ends_with(name, ".num_batches_tracked") && !cb_ends_with(name, ".relative_position_index")) {
                 names[count++] = name;
             }
         }
@@ -127,7 +127,7 @@ static struct cb_wanted *want_all(const struct cb_network *net)
                                        .foreign = param->decl.foreign,
                                        .role = (enum cb_param_role)param->decl.role,
                                        .rank = param->decl.rank,
-                                       .permute_hwc = param->flatten_chw};
+                                       .hidden_dims = param->grid != NULL ? param->grid : param->flatten_chw};
         memcpy(wanted[i].dims, param->decl.dims, sizeof(wanted[i].dims));
     }
     return wanted;

@@ -66,3 +66,45 @@ def regnet_y():
 def convnext_tiny():
     import transformers
     return Scores(transformers.ConvNextForImageClassification(transformers.ConvNextConfig(num_labels=1000)))
+
+
+# ---- vision transformers ---------------------------------------------------------------------------------------------
+
+class Vector(Scores):
+    """`model` gives an object that has the output under `key`."""
+    def __init__(self, model, key):
+        super().__init__(model)
+        self.key = key
+
+    def forward(self, x):
+        return getattr(self.model(x), self.key)
+
+
+def vit_tiny():
+    import transformers
+    return Scores(transformers.ViTForImageClassification(transformers.ViTConfig(
+        hidden_size=192, num_attention_heads=3, intermediate_size=768, num_labels=1000, image_size=64)))
+
+
+def dinov2_small():
+    import transformers
+    return Vector(transformers.Dinov2Model(transformers.Dinov2Config(
+        hidden_size=384, num_attention_heads=6, image_size=56)), 'pooler_output')
+
+
+def clip_vit_b32():
+    import transformers
+    return Vector(transformers.CLIPVisionModelWithProjection(transformers.CLIPVisionConfig(image_size=64)), 'image_embeds')
+
+
+def clip_vit_b32_by_timm():
+    """The same network with timm's names, which are ours; its own head has a bias, which CLIP's projection has not."""
+    import timm
+    net = timm.create_model('vit_base_patch32_clip_quickgelu_224', img_size=64, num_classes=512)
+    net.head = torch.nn.Linear(768, 512, bias=False)
+    return net
+
+
+def swin_tiny():
+    import transformers
+    return Scores(transformers.SwinForImageClassification(transformers.SwinConfig(num_labels=1000)))

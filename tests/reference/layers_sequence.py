@@ -195,6 +195,12 @@ def position_learned():
     for name, shape, rows in (("shorter than the table", (2, 3, 5), 7), ("as long", (3, 4, 1), 4), ("one", (1, 1, 1), 1),
                               ("a vector and a tail", (2, 2, 19), 3)):
         f.case(name, [Gen(*shape, seed=1)], fn, options={"max_length": rows}, params={"w": Gen(rows, shape[2], seed=2)})
+    f.case("a grid behind a class token", [Gen(2, 7, 3, seed=1)], fn, options={"max_length": 7, "grid": [2, 3]},
+           params={"w": Gen(7, 3, seed=2)})
+    x = [Gen(1, 4, 2, seed=1)]
+    f.error("one number", x, "`grid` takes two numbers, rows and columns", options={"max_length": 4, "grid": 2})
+    f.error("a grid too large", x, "a grid of 2 x 3 does not fit into `max_length` 4",
+            options={"max_length": 4, "grid": [2, 3]})
     f.error("too long", [Gen(2, 5, 3, seed=1)], "a sequence of 5 is longer than `max_length` 4", options={"max_length": 4})
     f.error("no sequence", [Gen(2, 5, seed=1)], "position_learned needs [N,T,C], but its input has rank 2",
             options={"max_length": 4})

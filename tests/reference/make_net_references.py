@@ -233,7 +233,7 @@ def batchnorms(net):
 
 def switch_dropout_off(net):
     for m in net.modules():
-        if isinstance(m, nn.Dropout):
+        if isinstance(m, nn.Dropout) or type(m).__name__ == 'StochasticDepth':
             m.p = 0.0
 
 
@@ -262,7 +262,7 @@ def set_weights(net, variances, only=None):
     with torch.no_grad():
         for name, tensor in list(net.named_parameters()) + list(net.named_buffers()):
             layer, _, leaf = name.rpartition('.')
-            if leaf == 'num_batches_tracked' or only not in (None, layer):
+            if not tensor.is_floating_point() or only not in (None, layer):
                 continue
             u = uniform(our_name(name), tensor.numel())
             variance = variances.get(layer, 1.0)
@@ -275,7 +275,8 @@ def set_weights(net, variances, only=None):
             elif tensor.dim() == 1:
                 value = 1.0 + 0.25 * u
             else:  # He's variance, 2 / fan_in; a hundredth of it in the last layer, so that no class is certain
-                value = numpy.sqrt((0.06 if layer == output else 6.0) / (tensor.numel() // tensor.shape[0])) * u
+                outputs = tensor.shape[tensor.dim() == 3 and tensor.shape[0] == 1]  # rows of a table [1,T,C]
+                value = numpy.sqrt((0.06 if layer == output else 6.0) / (tensor.numel() // outputs)) * u
             tensor.copy_(torch.from_numpy(value.astype(numpy.float32)).reshape(tensor.shape))
 
 
@@ -380,7 +381,7 @@ def reference(name):
     x = inputs(key, shapes, batch, ids)
     classes = list(net.parameters())[-1].numel()
     labels = torch.tensor([(7 * n + 3) % classes for n in range(batch)])
-    states = [n for n, _ in net.named_buffers() if not n.endswith('num_batches_tracked')]
+    states = [n for n, b in net.named_buffers() if b.is_floating_point()]
     result = {
         'network': name,
         'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),

@@ -23,6 +23,14 @@ def net(source, pixels=64, batch=4, rate=0.0005, candidates=4, usual=False, rena
 GATE = [(r'\.se\.conv_reduce$', '.se.fc1'), (r'\.se\.conv_expand$', '.se.fc2')]
 SCALE = [(r'\.gamma$', '.layer_scale.w')]
 V3 = {'bn_eps': 1e-3, 'bn_momentum': 0.01}
+# Params that belong to a module that is no layer: timm's name, ours.
+TOKENS = [(r'^(cls_token|pos_embed)$', r'\1.w'), (r'\.gamma$', '.w')]
+# torchvision's Swin numbers its stages and what lies between them.
+SWIN = [(r'^features\.0\.0', 'patch_embed.proj'), (r'^features\.0\.2', 'patch_embed.norm'),
+        *[(r'^features\.%d\.(?=\d)' % (2 * stage + 1), 'layers.%d.blocks.' % stage) for stage in range(4)],
+        *[(r'^features\.%d\.' % (2 * stage), 'layers.%d.downsample.' % stage) for stage in range(1, 4)],
+        (r'\.mlp\.0$', '.mlp.fc1'), (r'\.mlp\.3$', '.mlp.fc2'), (r'\.relative_position_bias_table$', '.w'),
+        (r'^head$', 'head.fc')]
 
 ZOO = {
     # ---- AlexNet, VGG, ResNet, DenseNet, SqueezeNet, GoogLeNet, Inception
@@ -92,6 +100,13 @@ ZOO = {
     'convnext_base': net('timm:convnext_base', rename=SCALE, candidates=1),
 
     # ---- ViT, DeiT, DINOv2, Swin, CLIP
+    'vit_tiny_patch16_224': net('timm:vit_tiny_patch16_224', 64, 4, 0.002, usual=True, rename=TOKENS),
+    'vit_small_patch16_224': net('timm:vit_small_patch16_224', 64, 4, 0.002, rename=TOKENS),
+    'vit_base_patch32_224': net('timm:vit_base_patch32_224', 64, 2, 0.001, rename=TOKENS),
+    'deit_small_patch16_224': net('timm:deit_small_patch16_224', 64, 4, 0.002, rename=TOKENS),
+    'vit_small_patch14_dinov2': net('timm:vit_small_patch14_dinov2', 56, 4, 0.0005, usual=True, rename=TOKENS),
+    'swin_t': net('torchvision:swin_t', 64, 4, 0.001, usual=True, rename=SWIN),
+    'clip_vit_b32': net('transformers:clip_vit_b32_by_timm', 64, 2, 0.0005, rename=TOKENS),
 }
 
 # Other libraries' networks of ours, through the name maps: (ours, source), or (ours, source, pixels).
@@ -105,6 +120,12 @@ OTHERS = [
     ('densenet121', 'timm:densenet121'), ('densenet161', 'timm:densenet161'), ('densenet169', 'timm:densenet169'),
     ('densenet201', 'timm:densenet201'), ('inception_v3', 'timm:inception_v3', 96),
     ('resnet18', 'transformers:resnet18'), ('resnet50', 'transformers:resnet50'),
+    # ----
+    ('vit_tiny_patch16_224', 'timm:vit_tiny_patch16_224'), ('vit_tiny_patch16_224', 'transformers:vit_tiny'),
+    ('vit_small_patch14_dinov2', 'transformers:dinov2_small', 56), ('clip_vit_b32', 'transformers:clip_vit_b32'),
+    ('vit_b_32', 'torchvision:vit_b_32', 224), ('swin_t', 'torchvision:swin_t'),
+    ('swin_tiny_patch4_window7_224', 'timm:swin_tiny_patch4_window7_224', 224),
+    ('swin_tiny_patch4_window7_224', 'transformers:swin_tiny', 224),
     # ----
     ('mobilenet_v2', 'torchvision:mobilenet_v2'), ('mobilenet_v2', 'timm:mobilenetv2_100'),
     ('efficientnet_lite0', 'timm:tf_efficientnet_lite0'),
@@ -138,6 +159,9 @@ OTHERS = [
 # The auxiliary heads are left out, as they are in inference; the scaling that torchvision puts in front of these two when it
 # loads its files is in our input contracts.
 ARGUMENTS = {
+    **{'timm:' + name: {'img_size': 64} for name in
+       ('vit_tiny_patch16_224', 'vit_small_patch16_224', 'vit_base_patch32_224', 'deit_small_patch16_224')},
+    'timm:vit_small_patch14_dinov2': {'img_size': 56},
     'torchvision:googlenet': {'aux_logits': False, 'init_weights': False},
     'torchvision:inception_v3': {'aux_logits': False, 'init_weights': False},
     'timm:inception_v3': {'aux_logits': False},

@@ -1,4 +1,6 @@
-/* test_weights_parts.c: name rules of params, and params that a file has in several tensors. */
+/* test_weights_parts.c: name rules of params, params that a file has in several tensors, or at another size. */
+#include <math.h>
+
 #include "weights_match_common.h"
 
 /* Param names give whole tensor names; a `*` may be a piece of a part. */
@@ -101,6 +103,34 @@ static void a_missing_part_is_named(void **state)
     assert_says(f->diag, "`b.0.qkv.w` (its part `a.0.v.weight` is not there)");
 }
 
+/* A class token's position, then a grid: from 3 x 3 squares 0, 1, 4, ..., 64 as
+ * torch.nn.functional.interpolate(squares, (2, 4), mode="bicubic") of PyTorch 2.15 gives them in double precision. */
+static void positions_of_another_grid_are_resampled(void **state)
+{
+    struct fixture *f = *state;
+    static const float squares[10] = {-5, 0, 1, 4, 9, 16, 25, 36, 49, 64};
+    static const float expected[9] = {-5,           0.935634613f, 2.00832748f,  4.96921158f, 7.68448257f,
+                                      29.3485451f, 36.2582741f,  48.344265f, 56.8965721f};
+    const int64_t dims[3] = {1, 10, 1}, grid[3] = {1, 2, 4};
+    const struct cb_safetensors_entry entry = {.name = "pos.weight", .type = CB_STORED_F32, .rank = 3, .data = squares,
+                                               .dims = {dims[0], dims[1], dims[2]}};
+    assert_int_equal(cb_safetensors_write(f->path, &entry, 1, NULL, 0, NULL), CB_OK);
+    assert_int_equal(cb_tensors_open(f->path, &f->file, NULL, NULL), CB_OK);
+    float out[9];
+    struct cb_wanted wanted = {"pos.w", "pos", "weight", CB_PARAM_TABLE, 2, {9, 1}, out, false, false, grid, 0, NULL, NULL};
+    struct cb_load_report report;
+    assert_int_equal(match(f, &wanted, 1, NULL, 0, &report), CB_OK);
+    for (int i = 0; i < 9; i++) {
+        assert_true(fabsf(out[i] - expected[i]) < 1e-5f);
+    }
+    assert_int_equal(report.changed.count, 1);
+    assert_string_equal(report.changed.names[0], "`pos.w`: a grid of 3 x 3 resampled to 2 x 4");
+
+    wanted.hidden_dims = (const int64_t[]){0, 3, 3}; /* nothing in front: 10 places are no square */
+    assert_int_equal(match(f, &wanted, 1, NULL, 0, &report), CB_MISMATCH);
+    assert_says(f->diag, "tensor `pos.weight` [1, 10, 1] does not fit `pos.w` [9, 1]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +138,7 @@ int main(void)
         TEST(a_param_may_come_in_several_tensors),
         TEST(parts_that_do_not_fit_are_refused),
         TEST(a_missing_part_is_named),
+        TEST(positions_of_another_grid_are_resampled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
