@@ -157,8 +157,39 @@ static void emit_softplus(struct cb_emit *e)
     give(e, y);
 }
 
+/* Trained numbers for each sample alike, whose dims meet x's from the last one back. */
+static void emit_broadcast_param(struct cb_emit *e)
+{
+    enum { ADDEND, FACTOR, VALUE };
+    const struct cb_param *w = cb__emit_param(e, "w");
+    const int64_t use = cb__emit_integer(e, "as");
+    const uint32_t rank = cb__emit_x_shape(e, 0)->rank, count = w->decl.rank;
+    if (use == VALUE) {
+        const char *shape =
+            cb__emit_op(e, "Shape", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST)), CB_DRAFT_PLAIN);
+        const char *parts[2] = {cb__emit_slice(e, shape, 0, 0, 1, 1),
+                                cb__emit_ints(e, "dims", count, w->decl.dims)};
+        const char *wanted =
+            cb__emit_op(e, "Concat", parts, 2, CB_DRAFT_WITH(CB_DRAFT_INT("axis", 0)));
+        const char *value = cb__emit_vector(e, w, count, w->decl.dims);
+        cb__emit_y(e, 0, cb__emit_op(e, "Expand", CB_DRAFT_IN(value, wanted), CB_DRAFT_PLAIN),
+                   CB_LAST);
+        return;
+    }
+    /* of channels alone it meets both layouts */
+    const enum cb_layout layout = count == 1 ? cb__emit_native(e, 0) : CB_LAST;
+    const int64_t channels[CB_MAX_RANK] = {w->decl.dims[0], 1, 1, 1, 1, 1, 1, 1};
+    const bool is_first = layout == CB_FIRST && rank > 2;
+    const char *value =
+        cb__emit_vector(e, w, is_first ? rank - 1 : count, is_first ? channels : w->decl.dims);
+    cb__emit_y(e, 0,
+               cb__emit_op(e, use == FACTOR ? "Mul" : "Add",
+                           CB_DRAFT_IN(cb__emit_x(e, 0, layout), value), CB_DRAFT_PLAIN),
+               layout);
+}
+
 /* scale x + shift, two numbers for all. */
-static void emit_affine(struct cb_emit *e)
+static void emit_scale_shift(struct cb_emit *e)
 {
     const double scale = cb__emit_real(e, "scale"), shift = cb__emit_real(e, "shift");
     const char *x = own_x(e);
@@ -255,7 +286,8 @@ const struct cb_emission_entry cb__emit_pointwise_table[] = {
     {"exp", emit_exp},
     {"log", emit_log},
     {"sqrt", emit_sqrt},
-    {"affine", emit_affine},
+    {"scale_shift", emit_scale_shift},
+    {"broadcast_param", emit_broadcast_param},
     {"square", emit_square},
     {"pow", emit_pow},
     {"multiply", emit_multiply},
