@@ -73,6 +73,9 @@ static enum cb_status import(struct cb_cli *cli, const struct cb_import_request 
     if (request->as != NULL) {
         return cb_import_weights(request, imported, cli->diag);
     }
+    if (cb_ends_with(path, ".onnx")) {
+        return cb_import_onnx(request, imported, cli->diag);
+    }
     struct cb_tensor_file *file;
     CB_TRY(cb_tensors_open(path, &file, NULL, cli->diag));
     enum cb_status status = cb_fail(

@@ -64,6 +64,10 @@ enum cb_status cb_import_weights(const struct cb_import_request *request, struct
 enum cb_status cb_import_folder(const struct cb_import_request *request, struct cb_imported *imported,
                                 struct cb_diag *diag);
 
+/* An ONNX file: layers with channels last, named after the modules that its nodes came from. What no layer can do is
+ * UNSUPPORTED, with the node's name and operator. */
+enum cb_status cb_import_onnx(const struct cb_import_request *request, struct cb_imported *imported, struct cb_diag *diag);
+
 /* Writes FOLDER/NAME.yaml and FOLDER/NAME.safetensors, by temporary names, the network file last. Files of these names
  * are replaced only with `force`. INTERNAL when the network and its tensors do not fit each other. */
 enum cb_status cb_import_write(struct cb_imported *imported, const char *folder, bool force, struct cb_diag *diag);

@@ -46,9 +46,12 @@ struct cb_lower {
     bool is_wrong;          /* a view does not fit its value's shape: set by cb__lower_set */
 };
 
-/* A pattern found in the graph: `word` with options, reading `input`. */
+/* A pattern found in the graph: `word` with options, reading `inputs`. */
+struct cb_lower_match;
+typedef enum cb_status cb_lower_match_function(struct cb_lower *low, const struct cb_onnx_node *node,
+                                               const struct cb_lower_match *match);
 struct cb_lower_match {
-    enum cb_status (*lower)(struct cb_lower *low, const struct cb_onnx_node *node, const struct cb_lower_match *match);
+    cb_lower_match_function *lower;
     const char *word;
     struct cb_onnx_value *inputs[4];
     uint32_t input_count;
@@ -141,6 +144,7 @@ bool cb__lower_constant_ints(const struct cb_onnx_node *node, uint32_t input, in
 
 /* ---- onnx_lower_match.c ---- */
 enum cb_status cb__lower_find_matches(struct cb_lower *low);
+cb_lower_match_function cb__lower_norm_match, cb__lower_l2_match; /* onnx_lower_norms.c */
 
 /* ---- onnx_lower_arithmetic.c ---- */
 /* The view with a constant added or multiplied in. */

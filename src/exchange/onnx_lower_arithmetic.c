@@ -232,9 +232,11 @@ static enum cb_status lower_binary(struct cb_lower *low, const struct cb_onnx_no
     for (uint32_t i = 1; i < node->input_count || i == 1; i++) {
         const struct cb_onnx_value *a = cb_onnx_input(node, 0), *b = cb_onnx_input(node, i);
         if (a == NULL || b == NULL) {
-            return node->input_count == 1 && a != NULL ? (CB_TRY(cb__lower_view(low, a, &view)),
-                                                          cb__lower_set(low, cb_onnx_output(node, 0), &view), CB_OK)
-                                                       : cb__lower_fail(low, "it needs two inputs");
+            if (a == NULL || node->input_count != 1) {
+                return cb__lower_fail(low, "it needs two inputs");
+            }
+            CB_TRY(cb__lower_view(low, a, &view)); /* Max and Min of one */
+            break;
         }
         if (i > 1) {
             struct cb_view other;

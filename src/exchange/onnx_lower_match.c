@@ -6,9 +6,6 @@
 
 #include "exchange/onnx_lower.h"
 
-enum cb_status cb__lower_norm_match(struct cb_lower *low, const struct cb_onnx_node *node, const struct cb_lower_match *match);
-enum cb_status cb__lower_l2_match(struct cb_lower *low, const struct cb_onnx_node *node, const struct cb_lower_match *match);
-
 /* The node of this operator that makes the value, or NULL. */
 static const struct cb_onnx_node *made_by(const struct cb_onnx_value *value, const char *op)
 {

@@ -80,7 +80,7 @@ static enum cb_status map(struct cb_lower *low, struct cb_view *view, const char
 static enum cb_status lower_reduce(struct cb_lower *low, const struct cb_onnx_node *node)
 {
     struct cb_view view;
-    bool is_reduced[CB_MAX_RANK], nothing;
+    bool is_reduced[CB_MAX_RANK], nothing = false;
     struct cb_atoms set = {0};
     CB_TRY(cb__lower_view(low, cb_onnx_input(node, 0), &view));
     CB_TRY(read_axes(low, node, view.rank, is_reduced, &nothing));

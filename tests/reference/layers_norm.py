@@ -333,5 +333,21 @@ def layer_scale():
     f.write()
 
 
-LAYERS = [layer_scale, layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token,
+def constant():
+    f = File("constant")
+    meets = lambda x, w: w.reshape([1] * (x.dim() - w.dim()) + list(w.shape))
+    uses = {"addend": lambda x, p, s: [x[0] + meets(x[0], p["w"])], "factor": lambda x, p, s: [x[0] * meets(x[0], p["w"])]}
+    for use, fn in uses.items():
+        for name, shape, w in (("channels", (2, 3, 5), [5]), ("positions", (2, 3, 5), [3, 1]), ("heads", (2, 3, 4, 5, 2), [4, 1, 2]),
+                               ("all of it", (3, 2, 7), [2, 7]), ("one number", (3, 2, 7), [1]), ("one element", (1, 1), [1])):
+            f.case(f"{use}, {name}", [Gen(*shape, seed=1)], fn, options={"shape": w, "as": use}, params={"w": Gen(*w, seed=2)})
+    f.case("value", [Gen(3, 2, seed=1)], lambda x, p, s: [p["w"].expand(3, 2, 5) + 0 * x[0].sum()],
+           options={"shape": [2, 5], "as": "value"}, params={"w": Gen(2, 5, seed=2)})
+    f.error("another size", [Gen(2, 3, 5, seed=1)], "an axis of 4 does not fit one of 5 in its input", options={"shape": [4]})
+    f.error("an axis too many", [Gen(2, 5, seed=1)], "an axis of 3 does not fit one of 1 in its input",
+            options={"shape": [3, 5]})
+    f.write()
+
+
+LAYERS = [constant, layer_scale, layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token,
           last_token, mean_tokens, adaptive_avgpool2d, adaptive_maxpool2d, lp_pool2d]

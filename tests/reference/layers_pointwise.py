@@ -165,6 +165,13 @@ def square():
     f.write()
 
 
+def affine():
+    f = File("affine")
+    elementwise(f, lambda x: x * 2.5 - 0.75, {"scale": 2.5, "shift": -0.75}, edges=FAR)
+    elementwise(f, lambda x: -x, {"scale": -1.0}, ", no shift", edges=FAR)
+    f.write()
+
+
 def pow_():
     f = File("pow")
     edges = NEAR + [1.0, -1.0, 2.5, -2.5, 1e-10, -1e10, 1e12, math.inf, -math.inf]
@@ -302,5 +309,5 @@ def prelu():
     f.write()
 
 
-LAYERS = [leaky_relu, elu, selu, celu, gelu, mish, softplus, softsign, hardsigmoid, hardtanh, clip, tanh, exp, log,
+LAYERS = [affine, leaky_relu, elu, selu, celu, gelu, mish, softplus, softsign, hardsigmoid, hardtanh, clip, tanh, exp, log,
           abs_, sqrt, square, pow_, multiply, subtract, divide, min_, max_, log_softmax, prelu]
