@@ -25,6 +25,25 @@ struct extraction {
     struct cb_watch watch;
 };
 
+/* The rows as the network's input holds them: floats, or 32-bit ids. */
+static enum cb_status read_rows(struct cb_tensor_file *file, const struct cb_tensor_entry *x, enum cb_dtype dtype, void *rows,
+                                struct cb_diag *diag)
+{
+    if (dtype != CB_I32) {
+        return cb_tensors_read_f32(file, x, rows, diag);
+    }
+    int64_t *wide = malloc(x->count * sizeof(*wide));
+    if (wide == NULL) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    const enum cb_status status = cb_tensors_read_i64(file, x, wide, diag);
+    for (uint64_t i = 0; status == CB_OK && i < x->count; i++) {
+        ((int32_t *)rows)[i] = (int32_t)wide[i];
+    }
+    free(wide);
+    return status;
+}
+
 /* A tensor `x` of prepared inputs, [N, ...] of the network's own shape. */
 static enum cb_status from_tensors(struct extraction *e, const char *path)
 {
@@ -47,12 +66,12 @@ static enum cb_status from_tensors(struct extraction *e, const char *path)
         status = cb_fail(diag, CB_MISMATCH, NULL, "`%s` must hold `x` of the shape %s with any N, not %s", path,
                          cb_format_dims(shape->rank, shape->dims, ours), theirs);
     }
-    float *rows = status == CB_OK ? malloc(x->count * sizeof(float)) : NULL;
+    void *rows = status == CB_OK ? malloc(x->count * sizeof(float)) : NULL;
     int64_t row = cb_tensor_count(&net->wires[e->wire].shape);
     if (status == CB_OK) {
         e->count = (size_t)x->dims[0];
         e->values = malloc(e->count * (size_t)row * sizeof(float));
-        status = rows != NULL && e->values != NULL ? cb_tensors_read_f32(file, x, rows, diag)
+        status = rows != NULL && e->values != NULL ? read_rows(file, x, shape->dtype, rows, diag)
                                                    : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     if (status == CB_OK) {

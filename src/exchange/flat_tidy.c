@@ -110,7 +110,7 @@ bool cb__flat_tidy(struct cb_flat *flat)
         struct cb_flat_layer *layer = &flat->layers[i];
         struct cb_flat_layer *host = layer->input_count == 1 ? above(flat, layer) : NULL;
         const struct cb_value *as = cb_map_get(layer->options, "as");
-        if (is(layer, "constant") && as != NULL && strcmp(as->text, "addend") == 0) {
+        if (is(layer, "broadcast_param") && as != NULL && strcmp(as->text, "addend") == 0) {
             ok = take_addend(flat, i);
         } else if (is(layer, "layer_scale")) {
             ok = take_factor(flat, i);

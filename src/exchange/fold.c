@@ -11,45 +11,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exchange/flat.h"
+#include "exchange/fold.h"
 
 #define LEAST_LAYERS 3
-
-struct group {
-    const char *prefix; /* "layer1.0.", with the dot */
-    uint32_t first, last;
-    bool ok;            /* may be a block */
-    bool banned;        /* its block would be used once */
-    struct cb_flat_wire outside;
-    const char *signature;
-    uint32_t block;     /* once chosen */
-    bool chosen;
-};
-
-struct folding {
-    struct cb_flat *flat;
-    struct group *groups;
-    uint32_t count, capacity;
-    uint32_t *picks; /* groups, in the order of the layers */
-    uint32_t pick_count;
-};
 
 /* ---- groups ------------------------------------------------------------------------------------------------------------ */
 
 static int by_range(const void *a, const void *b)
 {
-    const struct group *x = a, *y = b;
+    const struct cb_fold_group *x = a, *y = b;
     if (x->first != y->first) {
         return x->first < y->first ? -1 : 1;
     }
     return x->last != y->last ? (x->last > y->last ? -1 : 1) : (int)strlen(x->prefix) - (int)strlen(y->prefix);
 }
 
-static bool add_group(struct folding *f, const char *prefix, uint32_t first, uint32_t last)
+static bool add_group(struct cb_folding *f, const char *prefix, uint32_t first, uint32_t last)
 {
     if (f->count == f->capacity) {
         const uint32_t capacity = f->capacity > 0 ? 2 * f->capacity : 64;
-        struct group *more = CB_NEW_ARRAY(f->flat->arena, struct group, capacity);
+        struct cb_fold_group *more = CB_NEW_ARRAY(f->flat->arena, struct cb_fold_group, capacity);
         if (more == NULL) {
             return false;
         }
@@ -59,11 +40,11 @@ static bool add_group(struct folding *f, const char *prefix, uint32_t first, uin
         f->groups = more;
         f->capacity = capacity;
     }
-    f->groups[f->count++] = (struct group){.prefix = prefix, .first = first, .last = last, .ok = true};
+    f->groups[f->count++] = (struct cb_fold_group){.prefix = prefix, .first = first, .last = last, .ok = true};
     return true;
 }
 
-static bool find_groups(struct folding *f)
+static bool find_groups(struct cb_folding *f)
 {
     const struct cb_flat *flat = f->flat;
     for (uint32_t i = 0; i < flat->layer_count; i++) {
@@ -87,13 +68,13 @@ static bool find_groups(struct folding *f)
 
 static int by_prefix(const void *a, const void *b)
 {
-    return strcmp((*(struct group *const *)a)->prefix, (*(struct group *const *)b)->prefix);
+    return strcmp((*(struct cb_fold_group *const *)a)->prefix, (*(struct cb_fold_group *const *)b)->prefix);
 }
 
 /* Groups in two places are none. */
-static bool drop_scattered(struct folding *f)
+static bool drop_scattered(struct cb_folding *f)
 {
-    struct group **sorted = CB_NEW_ARRAY(f->flat->arena, struct group *, (size_t)f->count + 1);
+    struct cb_fold_group **sorted = CB_NEW_ARRAY(f->flat->arena, struct cb_fold_group *, (size_t)f->count + 1);
     if (sorted == NULL) {
         return false;
     }
@@ -109,13 +90,13 @@ static bool drop_scattered(struct folding *f)
     return true;
 }
 
-static bool inside(const struct group *g, struct cb_flat_wire wire)
+static bool inside(const struct cb_fold_group *g, struct cb_flat_wire wire)
 {
     return wire.layer >= (int32_t)g->first && wire.layer <= (int32_t)g->last;
 }
 
 /* One wire in, one out. */
-static void check_edges(struct folding *f, struct group *g, const uint32_t *last_reader, const bool *is_output)
+static void check_edges(struct cb_folding *f, struct cb_fold_group *g, const uint32_t *last_reader, const bool *is_output)
 {
     const struct cb_flat *flat = f->flat;
     bool any = false;
@@ -152,7 +133,7 @@ static bool is_number(const struct cb_value *value)
     return value->kind == CB_KIND_INT || value->kind == CB_KIND_REAL;
 }
 
-static bool sign(struct folding *f, struct group *g)
+static bool sign(struct cb_folding *f, struct cb_fold_group *g)
 {
     struct cb_flat *flat = f->flat;
     struct cb_text text = {0};
@@ -193,12 +174,12 @@ static int64_t number_of(struct cb_arena *arena, const char *prefix, const char 
 }
 
 /* True for "layer1.", whose parts "layer1.0.", "layer1.1." are groups: those are the blocks. */
-static bool is_list(const struct folding *f, const struct group *g)
+static bool is_list(const struct cb_folding *f, const struct cb_fold_group *g)
 {
     uint32_t parts = 0;
     const size_t length = strlen(g->prefix);
     for (uint32_t i = 0; i < f->count; i++) {
-        const struct group *p = &f->groups[i];
+        const struct cb_fold_group *p = &f->groups[i];
         const char *rest = p->prefix + length;
         if (p != g && p->ok && cb_starts_with(p->prefix, g->prefix) && isdigit((unsigned char)*rest)) {
             while (isdigit((unsigned char)*rest)) {
@@ -212,10 +193,10 @@ static bool is_list(const struct folding *f, const struct group *g)
 
 /* ---- choice ------------------------------------------------------------------------------------------------------------ */
 
-static bool has_twin(const struct folding *f, const struct group *g)
+static bool has_twin(const struct cb_folding *f, const struct cb_fold_group *g)
 {
     for (uint32_t i = 0; i < f->count; i++) {
-        const struct group *h = &f->groups[i];
+        const struct cb_fold_group *h = &f->groups[i];
         if (h != g && h->ok && !h->banned && strcmp(h->signature, g->signature) == 0) {
             return true;
         }
@@ -224,14 +205,14 @@ static bool has_twin(const struct folding *f, const struct group *g)
 }
 
 /* From the first layer on, always the largest group that begins there and has a twin. */
-static void choose(struct folding *f)
+static void choose(struct cb_folding *f)
 {
     bool again = true;
     while (again) {
         f->pick_count = 0;
         uint32_t next = 0;
         for (uint32_t i = 0; i < f->count; i++) {
-            struct group *g = &f->groups[i];
+            struct cb_fold_group *g = &f->groups[i];
             if (g->first >= next && g->ok && !g->banned && has_twin(f, g)) {
                 f->picks[f->pick_count++] = i;
                 next = g->last + 1;
@@ -240,7 +221,7 @@ static void choose(struct folding *f)
         again = false;
         for (uint32_t i = 0; i < f->pick_count; i++) {
             uint32_t uses = 0;
-            struct group *g = &f->groups[f->picks[i]];
+            struct cb_fold_group *g = &f->groups[f->picks[i]];
             for (uint32_t k = 0; k < f->pick_count; k++) {
                 uses += strcmp(f->groups[f->picks[k]].signature, g->signature) == 0;
             }
@@ -251,251 +232,15 @@ static void choose(struct folding *f)
     }
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------------------------ */
-
-/* A number that differs between the uses of a block. */
-struct parameter {
-    const char *name;
-    const char **texts; /* of each use */
-    struct cb_value **values;
-    const char *usual;  /* the default, NULL: none */
-};
-
-struct parameters {
-    struct parameter items[64];
-    uint32_t count;
-};
-
-static const char *parameter_name(struct cb_arena *arena, const struct parameters *p, const char *leaf, const char *word,
-                                  const char *key)
-{
-    const char *name = strcmp(key, "units") == 0 ? "units" : key;
-    for (int tries = 0; tries < 100; tries++) {
-        bool taken = false;
-        for (uint32_t i = 0; i < p->count; i++) {
-            taken |= strcmp(p->items[i].name, name) == 0;
-        }
-        if (!taken) {
-            return name;
-        }
-        struct cb_text text = {0};
-        for (const char *c = leaf; *c != '\0'; c++) {
-            const char letter[] = {(char)(isalnum((unsigned char)*c) ? tolower((unsigned char)*c) : '_'), '\0'};
-            cb_text_add(&text, letter);
-        }
-        name = cb_arena_printf(arena, "%s%s%s_%s", isdigit((unsigned char)leaf[0]) ? word : "",
-                               isdigit((unsigned char)leaf[0]) ? "_" : "", text.data != NULL ? text.data : "", key);
-        if (tries > 0 && name != NULL) {
-            name = cb_arena_printf(arena, "%s_%d", name, tries + 1);
-        }
-        cb_text_free(&text);
-        if (name == NULL) {
-            return NULL;
-        }
-    }
-    return NULL;
-}
-
-/* The parameter of an option that differs, a new one or one that always has the same number; NULL: too many, or memory. */
-static const struct parameter *parameter_of(struct folding *f, struct parameters *p, const uint32_t *uses, uint32_t use_count,
-                                            uint32_t offset, size_t option)
-{
-    struct cb_flat *flat = f->flat;
-    const struct group *g0 = &f->groups[uses[0]];
-    const struct cb_flat_layer *first = &flat->layers[g0->first + offset];
-    const struct cb_entry *entry = &first->options->as.map.entries[option];
-    struct parameter found = {.usual = cb__flat_default(first->word, entry->key)};
-    found.texts = CB_NEW_ARRAY(flat->arena, const char *, use_count);
-    found.values = CB_NEW_ARRAY(flat->arena, struct cb_value *, use_count);
-    if (found.texts == NULL || found.values == NULL) {
-        return NULL;
-    }
-    for (uint32_t u = 0; u < use_count; u++) {
-        found.values[u] = flat->layers[f->groups[uses[u]].first + offset].options->as.map.entries[option].value;
-        found.texts[u] = cb__flat_value_text(flat->arena, found.values[u]);
-        if (found.texts[u] == NULL) {
-            return NULL;
-        }
-    }
-    for (uint32_t i = 0; i < p->count; i++) {
-        bool equal = (p->items[i].usual == NULL) == (found.usual == NULL);
-        for (uint32_t u = 0; equal && u < use_count; u++) {
-            equal = strcmp(p->items[i].texts[u], found.texts[u]) == 0;
-        }
-        if (equal) {
-            return &p->items[i];
-        }
-    }
-    found.name = p->count < 64 ? parameter_name(flat->arena, p, first->name + strlen(g0->prefix), first->word, entry->key) : NULL;
-    if (found.name == NULL) {
-        return NULL;
-    }
-    p->items[p->count] = found;
-    return &p->items[p->count++];
-}
-
-static bool differs(struct folding *f, const uint32_t *uses, uint32_t use_count, uint32_t offset, size_t option)
-{
-    struct cb_flat *flat = f->flat;
-    const char *first = NULL;
-    for (uint32_t u = 0; u < use_count; u++) {
-        const struct cb_flat_layer *layer = &flat->layers[f->groups[uses[u]].first + offset];
-        const char *text = cb__flat_value_text(flat->arena, layer->options->as.map.entries[option].value);
-        if (u > 0 && text != NULL && first != NULL && strcmp(text, first) != 0) {
-            return true;
-        }
-        first = u == 0 ? text : first;
-    }
-    return false;
-}
-
-/* A layer's name is left out where the reader gives the same one: its word, or word_2, ... */
-static void drop_default_names(struct cb_flat_items *list)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        char usual[300];
-        snprintf(usual, sizeof usual, "%s", list->items[i].word);
-        for (int n = 2;; n++) {
-            bool taken = false;
-            for (uint32_t k = 0; k < i; k++) {
-                const char *other = list->items[k].name != NULL ? list->items[k].name : list->items[k].inputs == NULL ? "" : "";
-                taken |= strcmp(other, usual) == 0;
-            }
-            if (!taken) {
-                break;
-            }
-            snprintf(usual, sizeof usual, "%s_%d", list->items[i].word, n);
-        }
-        list->items[i].space = strcmp(usual, list->items[i].name) == 0; /* noted here until all are known */
-    }
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (list->items[i].space) {
-            list->items[i].name = NULL;
-        }
-        list->items[i].space = false;
-    }
-}
-
-static bool make_block(struct folding *f, struct cb_flat_block *block, const uint32_t *uses, uint32_t use_count,
-                       struct parameters *p)
-{
-    struct cb_flat *flat = f->flat;
-    const struct group *g = &f->groups[uses[0]];
-    struct cb_flat_wire above = g->outside;
-    p->count = 0;
-    for (uint32_t offset = 0; offset <= g->last - g->first; offset++) {
-        struct cb_flat_layer layer = flat->layers[g->first + offset];
-        layer.options = cb_value_map(flat->arena, NULL);
-        for (size_t k = 0; layer.options != NULL && k < flat->layers[g->first + offset].options->as.map.count; k++) {
-            const struct cb_entry *entry = &flat->layers[g->first + offset].options->as.map.entries[k];
-            struct cb_value *value = entry->value;
-            const struct cb_value *groups = cb_map_get(flat->layers[g->first + offset].options, "groups");
-            const bool implied = strcmp(entry->key, "filters") == 0 && groups != NULL && groups->kind == CB_KIND_TEXT;
-            if (!implied && differs(f, uses, use_count, offset, k)) {
-                const struct parameter *parameter = parameter_of(f, p, uses, use_count, offset, k);
-                char *name = parameter != NULL ? cb_arena_printf(flat->arena, "$%s", parameter->name) : NULL;
-                value = name != NULL ? cb_value_text(flat->arena, name, NULL) : NULL;
-            }
-            if (value == NULL || !cb_map_set(flat->arena, layer.options, entry->key, value)) {
-                return false;
-            }
-        }
-        if (layer.options == NULL || !cb__flat_item(flat, &layer, g->prefix, above, g->outside, &block->list)) {
-            return false;
-        }
-        above = (struct cb_flat_wire){(int32_t)(g->first + offset), 0};
-    }
-    drop_default_names(&block->list);
-    block->parameters = cb_value_map(flat->arena, NULL);
-    for (uint32_t i = 0; block->parameters != NULL && i < p->count; i++) {
-        struct cb_value *usual = CB_NEW(flat->arena, struct cb_value); /* null */
-        for (uint32_t u = 0; usual != NULL && p->items[i].usual != NULL && u < use_count; u++) {
-            usual = strcmp(p->items[i].texts[u], p->items[i].usual) == 0 ? p->items[i].values[u] : usual;
-        }
-        if (usual == NULL || !cb_map_set(flat->arena, block->parameters, p->items[i].name, usual)) {
-            return false;
-        }
-    }
-    return block->parameters != NULL;
-}
-
-/* A word for the block: after what its uses are called. */
-static const char *word_of(struct folding *f, const struct cb_flat_file *file, const struct group *g)
-{
-    struct cb_arena *arena = f->flat->arena;
-    char *name = cb_arena_strndup(arena, g->prefix, strlen(g->prefix) - 1);
-    char *part = NULL;
-    while (name != NULL) { /* the last part that is no number */
-        part = strrchr(name, '.') != NULL ? strrchr(name, '.') + 1 : name;
-        size_t length = strlen(part);
-        while (length > 0 && (isdigit((unsigned char)part[length - 1]) || part[length - 1] == '_' || part[length - 1] == '-')) {
-            part[--length] = '\0';
-        }
-        if (length > 0 || part == name) {
-            break;
-        }
-        part[-1] = '\0';
-    }
-    static const char *const plain[] = {"", "layer", "layers", "features", "stage", "stages", "block", "blocks", "model"};
-    bool is_plain = part == NULL;
-    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]) && !is_plain; i++) {
-        is_plain = strcmp(part, plain[i]) == 0;
-    }
-    struct cb_text word = {0};
-    for (const char *c = is_plain ? "" : part; *c != '\0'; c++) {
-        const char letter[] = {(char)(isalnum((unsigned char)*c) ? tolower((unsigned char)*c) : '_'), '\0'};
-        cb_text_add(&word, letter);
-    }
-    if (word.length > 0 && !isalpha((unsigned char)word.data[0])) {
-        cb_text_free(&word);
-        word = (struct cb_text){0};
-    }
-    bool strides = false;
-    for (uint32_t i = g->first; i <= g->last; i++) {
-        const struct cb_value *stride = cb_map_get(f->flat->layers[i].options, "stride");
-        strides |= stride != NULL && stride->kind == CB_KIND_INT && stride->as.integer > 1;
-    }
-    const bool ends = word.length > 0 && (cb_ends_with(word.data, "block") || cb_ends_with(word.data, "layer"));
-    cb_text_addf(&word, "%s%s", word.length == 0 ? "block" : ends ? "" : "_block", strides ? "_down" : "");
-    const char *out = word.failed ? NULL : cb_arena_strdup(arena, word.data), *base = out;
-    cb_text_free(&word);
-    for (int n = 2; out != NULL; n++) {
-        bool taken = false;
-        for (uint32_t b = 0; b < file->block_count; b++) {
-            taken |= strcmp(file->blocks[b].word, out) == 0;
-        }
-        if (!taken) {
-            break;
-        }
-        out = cb_arena_printf(arena, "%s_%d", base, n);
-    }
-    return out;
-}
-
-static const char *comment_of(struct folding *f, const uint32_t *uses, uint32_t count)
-{
-    struct cb_text text = {0};
-    for (uint32_t i = 0; i < count && i < 4; i++) {
-        const char *prefix = f->groups[uses[i]].prefix;
-        cb_text_addf(&text, "%s%.*s", i > 0 ? ", " : "", (int)strlen(prefix) - 1, prefix);
-    }
-    if (count > 4) {
-        cb_text_addf(&text, " and %u more", count - 4);
-    }
-    const char *out = text.failed || text.length > 100 ? NULL : cb_arena_strdup(f->flat->arena, text.data);
-    cb_text_free(&text);
-    return out;
-}
-
 /* ---- the list ----------------------------------------------------------------------------------------------------------- */
 
-static bool add_use(struct folding *f, struct cb_flat_items *list, const struct group *g, const char *word,
-                    const struct parameters *p, uint32_t use, struct cb_flat_wire above)
+static bool add_use(struct cb_folding *f, struct cb_flat_items *list, const struct cb_fold_group *g, const char *word,
+                    const struct cb_fold_parameters *p, uint32_t use, struct cb_flat_wire above)
 {
     struct cb_flat *flat = f->flat;
     struct cb_value *arguments = cb_value_map(flat->arena, NULL);
     for (uint32_t i = 0; arguments != NULL && i < p->count; i++) {
-        const struct parameter *parameter = &p->items[i];
+        const struct cb_fold_parameter *parameter = &p->items[i];
         if ((parameter->usual == NULL || strcmp(parameter->usual, parameter->texts[use]) != 0) &&
             !cb_map_set(flat->arena, arguments, parameter->name, parameter->values[use])) {
             return false;
@@ -540,13 +285,13 @@ static bool add_use(struct folding *f, struct cb_flat_items *list, const struct 
     return item->name != NULL;
 }
 
-static bool write_list(struct folding *f, struct cb_flat_file *file, const struct parameters *all, const uint32_t *use_of)
+static bool write_list(struct cb_folding *f, struct cb_flat_file *file, const struct cb_fold_parameters *all, const uint32_t *use_of)
 {
     struct cb_flat *flat = f->flat;
     struct cb_flat_wire above = {-1, 0};
     uint32_t pick = 0;
     for (uint32_t i = 0; i < flat->layer_count;) {
-        const struct group *g = pick < f->pick_count ? &f->groups[f->picks[pick]] : NULL;
+        const struct cb_fold_group *g = pick < f->pick_count ? &f->groups[f->picks[pick]] : NULL;
         if (g != NULL && g->first == i) {
             if (!add_use(f, &file->layers, g, file->blocks[g->block].word, &all[g->block], use_of[pick], above)) {
                 return false;
@@ -568,7 +313,7 @@ static bool write_list(struct folding *f, struct cb_flat_file *file, const struc
 
 bool cb__flat_fold(struct cb_flat *flat, struct cb_flat_file *file)
 {
-    struct folding f = {.flat = flat};
+    struct cb_folding f = {.flat = flat};
     const uint32_t layers = flat->layer_count;
     uint32_t *last_reader = CB_NEW_ARRAY(flat->arena, uint32_t, (size_t)layers + 1);
     bool *is_output = CB_NEW_ARRAY(flat->arena, bool, (size_t)layers + 1);
@@ -598,7 +343,7 @@ bool cb__flat_fold(struct cb_flat *flat, struct cb_flat_file *file)
     f.picks = CB_NEW_ARRAY(flat->arena, uint32_t, (size_t)f.count + 1);
     uint32_t *use_of = CB_NEW_ARRAY(flat->arena, uint32_t, (size_t)f.count + 1);
     uint32_t *uses = CB_NEW_ARRAY(flat->arena, uint32_t, (size_t)f.count + 1);
-    struct parameters *all = CB_NEW_ARRAY(flat->arena, struct parameters, (size_t)f.count + 1);
+    struct cb_fold_parameters *all = CB_NEW_ARRAY(flat->arena, struct cb_fold_parameters, (size_t)f.count + 1);
     file->blocks = CB_NEW_ARRAY(flat->arena, struct cb_flat_block, (size_t)f.count + 1);
     if (lists == NULL || f.picks == NULL || use_of == NULL || uses == NULL || all == NULL || file->blocks == NULL) {
         return false;
@@ -611,13 +356,13 @@ bool cb__flat_fold(struct cb_flat *flat, struct cb_flat_file *file)
     }
     choose(&f);
     for (uint32_t i = 0; i < f.pick_count; i++) {
-        struct group *g = &f.groups[f.picks[i]];
+        struct cb_fold_group *g = &f.groups[f.picks[i]];
         if (g->chosen) {
             continue;
         }
         uint32_t count = 0;
         for (uint32_t k = i; k < f.pick_count; k++) {
-            struct group *h = &f.groups[f.picks[k]];
+            struct cb_fold_group *h = &f.groups[f.picks[k]];
             if (strcmp(h->signature, g->signature) == 0) {
                 use_of[k] = count;
                 uses[count++] = f.picks[k];
@@ -626,9 +371,9 @@ bool cb__flat_fold(struct cb_flat *flat, struct cb_flat_file *file)
             }
         }
         struct cb_flat_block *block = &file->blocks[file->block_count];
-        block->word = word_of(&f, file, g);
-        block->comment = comment_of(&f, uses, count);
-        if (block->word == NULL || !make_block(&f, block, uses, count, &all[file->block_count])) {
+        block->word = cb__fold_word_of(&f, file, g);
+        block->comment = cb__fold_comment_of(&f, uses, count);
+        if (block->word == NULL || !cb__fold_make_block(&f, block, uses, count, &all[file->block_count])) {
             return false;
         }
         file->block_count++;

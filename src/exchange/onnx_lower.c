@@ -1,4 +1,4 @@
-/* onnx_lower.c: the walk over an ONNX graph, what the operators' functions share, and the import as a whole. */
+/* onnx_lower.c: the walk over an ONNX graph, and what the operators' functions share. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <math.h>
@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exchange/import.h"
 #include "exchange/onnx_lower.h"
 
 /* ---- what operators share -------------------------------------------------------------------------------------------- */
@@ -136,7 +135,7 @@ static char *module_of(struct cb_lower *low, const char *tensor)
     return NULL;
 }
 
-static bool is_good_name(const char *name)
+bool cb__lower_is_good_name(const char *name)
 {
     for (const char *c = name; *c != '\0'; c++) {
         if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.' && *c != '-') {
@@ -152,7 +151,7 @@ void cb__lower_owner(struct cb_lower *low, const struct cb_onnx_tensor *tensor)
     struct cb_flat_layer *layer = last(low);
     const char *module = tensor != NULL && cb__lower_is_trained(tensor) ? module_of(low, tensor->name) : NULL;
     /* Tensors of equal values may have been made one: only one below or beside the node's own scope is believed. */
-    if (module != NULL && is_good_name(module)) {
+    if (module != NULL && cb__lower_is_good_name(module)) {
         const char *dot = strrchr(module, '.');
         const size_t length = dot != NULL ? (size_t)(dot - module) : 0;
         if (layer->scope[0] == '\0' || (strncmp(layer->scope, module, length) == 0 &&
@@ -199,7 +198,7 @@ enum cb_status cb__lower_affine(struct cb_lower *low, struct cb_view *view, doub
     if (scale == 1.0 && shift == 0.0) {
         return CB_OK;
     }
-    CB_TRY(cb__lower_map(low, view, "affine"));
+    CB_TRY(cb__lower_map(low, view, "scale_shift"));
     cb__lower_real(low, "scale", scale);
     cb__lower_real(low, "shift", shift);
     return CB_OK;
@@ -217,6 +216,28 @@ bool cb__lower_uniform(const struct cb_onnx_tensor *tensor, double *out)
         }
     }
     return true;
+}
+
+const struct cb_onnx_tensor *cb__lower_one_sample(struct cb_lower *low, const struct cb_onnx_tensor *constant)
+{
+    const int64_t batch = low->graph->batch;
+    if (constant->rank < 1 || constant->dims[0] != batch || batch < 2) {
+        return constant;
+    }
+    const int64_t one = constant->count / batch;
+    for (int64_t i = one; i < constant->count; i++) {
+        if (cb_onnx_tensor_real(constant, i) != cb_onnx_tensor_real(constant, i % one)) {
+            return constant;
+        }
+    }
+    struct cb_onnx_tensor *sample = CB_NEW(low->arena, struct cb_onnx_tensor);
+    if (sample == NULL) {
+        return constant;
+    }
+    *sample = *constant;
+    sample->dims[0] = 1;
+    sample->count = one;
+    return sample;
 }
 
 int64_t cb__lower_axis(int64_t axis, uint32_t rank)
@@ -287,7 +308,7 @@ static const char *scope_of(struct cb_lower *low, const struct cb_onnx_node *nod
 {
     const char *list = cb_onnx_metadata(node->metadata, node->metadata_count, "pkg.torch.onnx.name_scopes");
     char *scope = list != NULL ? scope_of_list(low, list) : scope_of_path(low, node->name);
-    return scope != NULL && is_good_name(scope) ? scope : "";
+    return scope != NULL && cb__lower_is_good_name(scope) ? scope : "";
 }
 
 /* ---- the walk ---------------------------------------------------------------------------------------------------------- */
@@ -296,7 +317,7 @@ static cb_lower_function *find_operator(const struct cb_onnx_node *node)
 {
     const struct cb_lower_operator *const tables[] = {cb__lower_pointwise, cb__lower_arithmetic, cb__lower_pictures,
                                                       cb__lower_norms, cb__lower_shapes, cb__lower_products,
-                                                      cb__lower_reductions};
+                                                      cb__lower_reductions, cb__lower_joins};
     if (node->domain[0] != '\0' && strcmp(node->domain, "com.microsoft") != 0) {
         return NULL;
     }
@@ -314,7 +335,7 @@ static enum cb_status fail_unknown(struct cb_lower *low, const struct cb_onnx_no
 {
     const struct cb_lower_operator *const tables[] = {cb__lower_pointwise, cb__lower_arithmetic, cb__lower_pictures,
                                                       cb__lower_norms, cb__lower_shapes, cb__lower_products,
-                                                      cb__lower_reductions};
+                                                      cb__lower_reductions, cb__lower_joins};
     const char *words[256];
     size_t count = 0;
     for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
@@ -338,7 +359,7 @@ static void need(struct cb_lower *low, const struct cb_onnx_value *value)
 }
 
 /* Which nodes are to be lowered: from the output backwards, past what a pattern swallows. */
-static void find_needed(struct cb_lower *low, const struct cb_onnx_value *output)
+void cb__lower_find_needed(struct cb_lower *low, const struct cb_onnx_value *output)
 {
     need(low, output);
     for (uint32_t i = low->graph->node_count; i-- > 0;) {
@@ -366,7 +387,7 @@ static enum cb_status check_shape(struct cb_lower *low, const struct cb_onnx_nod
                                            out != NULL ? cb_onnx_format_shape(out, shape) : "?");
 }
 
-static enum cb_status lower_nodes(struct cb_lower *low)
+enum cb_status cb__lower_nodes(struct cb_lower *low)
 {
     for (uint32_t i = 0; i < low->graph->node_count; i++) {
         const struct cb_onnx_node *node = low->graph->nodes[i];
@@ -388,251 +409,4 @@ static enum cb_status lower_nodes(struct cb_lower *low)
         CB_TRY(check_shape(low, node));
     }
     return CB_OK;
-}
-
-/* ---- inputs ------------------------------------------------------------------------------------------------------------ */
-
-static struct cb_value *flow_list(struct cb_arena *arena, const double *values, uint32_t count)
-{
-    struct cb_value *list = cb_value_list(arena, NULL);
-    for (uint32_t i = 0; list != NULL && i < count; i++) {
-        cb_list_append(arena, list, cb_value_real(arena, values[i], NULL));
-    }
-    return list;
-}
-
-/* Numbers of a text such as "[123.675, 116.28, 103.53]". */
-static uint32_t read_numbers(const char *text, double *out, uint32_t most)
-{
-    uint32_t count = 0;
-    while (text != NULL && *text != '\0' && count < most) {
-        int used = 0;
-        if (sscanf(text, "%lf%n", &out[count], &used) == 1 && used > 0) {
-            count++;
-            text += used;
-        } else {
-            text++;
-        }
-    }
-    return count;
-}
-
-static const char *model_metadata(const struct cb_lower *low, const char *key)
-{
-    return cb_onnx_metadata(low->graph->metadata, low->graph->metadata_count, key);
-}
-
-static struct cb_value *picture_contract(struct cb_lower *low, struct cb_imported *m, const struct cb_view *view)
-{
-    static const double mean3[] = {123.675, 116.28, 103.53}, std3[] = {58.395, 57.12, 57.375};
-    struct cb_value *map = cb_value_map(low->arena, NULL), *scale = cb_value_map(low->arena, NULL);
-    struct cb_value *shape = cb_value_list(low->arena, NULL);
-    if (map == NULL || scale == NULL || shape == NULL) {
-        return NULL;
-    }
-    const int64_t channels = view->wire_dims[2];
-    for (uint32_t i = 0; i < 3; i++) {
-        cb_list_append(low->arena, shape, cb_value_int(low->arena, view->wire_dims[i], NULL));
-    }
-    double mean[CB_MAX_CHANNELS], std[CB_MAX_CHANNELS];
-    uint32_t means = read_numbers(model_metadata(low, "mean"), mean, CB_MAX_CHANNELS);
-    uint32_t stds = read_numbers(model_metadata(low, "std"), std, CB_MAX_CHANNELS);
-    const bool told = means > 0 && stds > 0 && (means == 1 || means == channels) && (stds == 1 || stds == channels);
-    if (!told && channels == 3) {
-        memcpy(mean, mean3, sizeof(mean3));
-        memcpy(std, std3, sizeof(std3));
-        means = stds = 3;
-        cb_imported_note(m, "the file does not say how pictures are scaled: ImageNet's mean and std are assumed; if it was "
-                         "trained otherwise, change `scale:` in the line `input:` of the network file");
-    } else if (!told) {
-        mean[0] = 0;
-        std[0] = 255;
-        means = stds = 1;
-        cb_imported_note(m, "the file does not say how pictures are scaled: values from 0 to 1 are assumed; if it was "
-                         "trained otherwise, change `scale:` in the line `input:` of the network file");
-    }
-    const char *resize = model_metadata(low, "resize");
-    cb_map_set(low->arena, map, "modality", cb_value_text(low->arena, "image", NULL));
-    cb_map_set(low->arena, map, "shape", shape);
-    cb_map_set(low->arena, map, "resize",
-               cb_value_text(low->arena, resize != NULL && told ? resize : channels == 3 ? "crop" : "pad", NULL));
-    if (channels == 3 && !told) {
-        cb_map_set(low->arena, map, "crop_fraction", cb_value_real(low->arena, 0.875, NULL));
-    }
-    cb_map_set(low->arena, scale, "mean", flow_list(low->arena, mean, means));
-    cb_map_set(low->arena, scale, "std", flow_list(low->arena, std, stds));
-    cb_map_set(low->arena, map, "scale", scale);
-    return map;
-}
-
-static struct cb_value *other_contract(struct cb_lower *low, const struct cb_view *view, const char *modality)
-{
-    struct cb_value *map = cb_value_map(low->arena, NULL), *shape = cb_value_list(low->arena, NULL);
-    if (map == NULL || shape == NULL) {
-        return NULL;
-    }
-    for (uint32_t i = 0; i < view->wire_rank; i++) {
-        cb_list_append(low->arena, shape, cb_value_int(low->arena, view->wire_dims[i], NULL));
-    }
-    cb_map_set(low->arena, map, "modality", cb_value_text(low->arena, modality, NULL));
-    cb_map_set(low->arena, map, "shape", shape);
-    return map;
-}
-
-static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
-{
-    static const uint32_t picture[] = {0, 2, 3, 1}, sequence[] = {0, 2, 1}, plain[] = {0, 1, 2, 3, 4, 5, 6, 7};
-    struct cb_flat *flat = low->flat;
-    flat->contracts = CB_NEW_ARRAY(low->arena, struct cb_value *, (size_t)low->graph->input_count + 1);
-    flat->input_names = CB_NEW_ARRAY(low->arena, const char *, (size_t)low->graph->input_count + 1);
-    if (flat->contracts == NULL || flat->input_names == NULL) {
-        return cb__lower_memory(low);
-    }
-    for (uint32_t i = 0; i < low->graph->input_count; i++) {
-        const struct cb_onnx_value *value = low->graph->inputs[i].value;
-        if (value->constant != NULL) {
-            continue;
-        }
-        if (value->consumer_count == 0 && low->graph->input_count > 1) {
-            continue;
-        }
-        if (!value->has_shape || value->rank < 2) {
-            return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s`: input `%s` has no axis behind the batch", low->graph->path,
-                           value->name);
-        }
-        const bool whole = !cb_onnx_type_is_real(value->type);
-        const bool is_picture = value->rank == 4 && !whole && value->dims[1].fixed <= 4;
-        bool convolved = false;
-        for (uint32_t k = 0; k < value->consumer_count; k++) {
-            convolved |= strcmp(value->consumers[k]->op, "Conv") == 0;
-        }
-        struct cb_view view;
-        CB_TRY(cb__lower_fresh(low, value, value->rank == 4 && !whole              ? picture
-                                           : value->rank == 3 && !whole && convolved ? sequence
-                                                                                     : plain, &view));
-        view.wire = (struct cb_flat_wire){-1 - (int32_t)flat->input_count, 0};
-        flat->contracts[flat->input_count] = is_picture ? picture_contract(low, m, &view)
-                                                        : other_contract(low, &view, whole ? "text" : "tensor");
-        flat->input_names[flat->input_count] = is_good_name(value->name) && strcmp(value->name, "input") != 0
-                                                   ? value->name
-                                                   : cb_arena_printf(low->arena, "x%u", (unsigned)flat->input_count);
-        if (flat->contracts[flat->input_count] == NULL || flat->input_names[flat->input_count] == NULL) {
-            return cb__lower_memory(low);
-        }
-        flat->input_count++;
-        cb__lower_set(low, value, &view);
-    }
-    return flat->input_count > 0 ? CB_OK : cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s` has no input", low->graph->path);
-}
-
-/* ---- the whole --------------------------------------------------------------------------------------------------------- */
-
-static enum cb_status lower_graph(struct cb_lower *low, struct cb_imported *m)
-{
-    struct cb_onnx_graph *graph = low->graph;
-    uint32_t values = 0;
-    for (uint32_t i = 0; i < graph->value_count; i++) {
-        values = graph->values[i]->index >= values ? graph->values[i]->index + 1 : values;
-    }
-    for (uint32_t i = 0; i < graph->input_count; i++) {
-        values = graph->inputs[i].value->index >= values ? graph->inputs[i].value->index + 1 : values;
-    }
-    low->views = CB_NEW_ARRAY(low->arena, struct cb_view, (size_t)values + 1);
-    low->needed = CB_NEW_ARRAY(low->arena, bool, (size_t)graph->node_count + 1);
-    low->matches = CB_NEW_ARRAY(low->arena, const struct cb_lower_match *, (size_t)graph->node_count + 1);
-    if (low->views == NULL || low->needed == NULL || low->matches == NULL) {
-        return cb__lower_memory(low);
-    }
-    if (graph->output_count == 0) {
-        return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s` has no output", graph->path);
-    }
-    const struct cb_onnx_value *output = graph->outputs[0].value;
-    if (graph->output_count > 1) {
-        cb_imported_note(m, "the file has %u outputs; the first, `%s`, is taken", graph->output_count, graph->outputs[0].name);
-    }
-    CB_TRY(lower_inputs(low, m));
-    CB_TRY(cb__lower_find_matches(low));
-    find_needed(low, output);
-    CB_TRY(lower_nodes(low));
-    low->scope = "";
-    struct cb_view view;
-    if (output->constant != NULL || !low->views[output->index].is_set) {
-        return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s`: the output `%s` does not depend on the input", graph->path,
-                       graph->outputs[0].name);
-    }
-    view = low->views[output->index];
-    if (output->rank == 2 && cb_onnx_dim_is_batch(output, 0)) { /* scores: [N,K], however they came about */
-        static const uint32_t classes[] = {1};
-        CB_TRY(cb__lower_arrange_axes(low, &view, classes, 1));
-    }
-    low->flat->output = view.wire;
-    return CB_OK;
-}
-
-static enum cb_status take_params(struct cb_lower *low, struct cb_imported *m)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < low->flat->layer_count; i++) {
-        for (const struct cb_flat_param *p = low->flat->layers[i].params; p != NULL; p = p->next) {
-            count++;
-        }
-    }
-    m->entries = CB_NEW_ARRAY(m->arena, struct cb_safetensors_entry, (size_t)count + 1);
-    if (m->entries == NULL) {
-        return cb__lower_memory(low);
-    }
-    for (uint32_t i = 0; i < low->flat->layer_count; i++) {
-        for (const struct cb_flat_param *p = low->flat->layers[i].params; p != NULL; p = p->next) {
-            struct cb_safetensors_entry *entry = &m->entries[m->entry_count++];
-            *entry = (struct cb_safetensors_entry){
-                .name = cb_arena_printf(m->arena, "%s.%s", low->flat->layers[i].name, p->name), .type = CB_STORED_F32,
-                .rank = p->rank, .data = p->data};
-            memcpy(entry->dims, p->dims, sizeof(entry->dims));
-            if (entry->name == NULL) {
-                return cb__lower_memory(low);
-            }
-        }
-    }
-    return CB_OK;
-}
-
-static enum cb_status finish(struct cb_lower *low, struct cb_imported *m)
-{
-    struct cb_flat *flat = low->flat;
-    const struct cb_onnx_graph *graph = low->graph;
-    if (!cb_flat_prune(flat) || !cb__flat_tidy(flat) || !cb_flat_prune(flat) || !cb_flat_name(flat)) {
-        return cb__lower_memory(low);
-    }
-    const char *file = strrchr(graph->path, '/');
-    flat->comment = cb_arena_printf(m->arena, "# Imported from %s (ONNX, opset %" PRId64 "%s%s%s%s). Layers are named after the "
-                                    "modules that its nodes\n# came from; pictures are channels-last here, [N,H,W,C].\n",
-                                    file != NULL ? file + 1 : graph->path, graph->opset,
-                                    graph->producer != NULL && graph->producer[0] != '\0' ? ", written by " : "",
-                                    graph->producer != NULL ? graph->producer : "",
-                                    graph->producer_version != NULL && graph->producer_version[0] != '\0' ? " " : "",
-                                    graph->producer_version != NULL ? graph->producer_version : "");
-    bool folded;
-    CB_TRY(cb_flat_yaml(flat, &folded, &m->yaml, low->diag));
-    return take_params(low, m);
-}
-
-enum cb_status cb_import_onnx(const struct cb_import_request *request, struct cb_imported *m, struct cb_diag *diag)
-{
-    struct cb_onnx_graph *graph;
-    const struct cb_onnx_size sizes[] = {{"2", request->size != NULL ? request->size[0] : 0},
-                                         {"3", request->size != NULL ? request->size[1] : 0}};
-    const struct cb_onnx_options options = {.sizes = sizes, .size_count = request->size != NULL ? 2 : 0};
-    CB_TRY(cb_onnx_open(request->path, &graph, NULL, diag));
-    enum cb_status status = cb_onnx_simplify(graph, &options, diag);
-    if (status == CB_OK) {
-        struct cb_flat flat = {.arena = m->arena, .name = m->name};
-        struct cb_lower low = {.arena = m->arena, .graph = graph, .flat = &flat, .diag = diag, .scope = ""};
-        m->format = cb_arena_printf(m->arena, "ONNX opset %" PRId64, graph->opset);
-        status = lower_graph(&low, m);
-        if (status == CB_OK) {
-            status = finish(&low, m);
-        }
-    }
-    cb_onnx_close(graph);
-    return status;
 }

@@ -66,9 +66,11 @@ struct cb_lower_operator {
     cb_lower_function *lower;
 };
 extern const struct cb_lower_operator cb__lower_pointwise[], cb__lower_arithmetic[], cb__lower_pictures[],
-    cb__lower_norms[], cb__lower_shapes[], cb__lower_products[], cb__lower_reductions[];
+    cb__lower_norms[], cb__lower_shapes[], cb__lower_products[], cb__lower_reductions[], cb__lower_joins[];
 
-/* ---- onnx_lower_view.c ---- */
+/* ---- onnx_lower_view.c, onnx_lower_atoms.c ---- */
+
+void cb__lower_compact(struct cb_view *view); /* renumbers the atoms in use */
 
 /* The view, which may be an expanded one. */
 enum cb_status cb__lower_any_view(struct cb_lower *low, const struct cb_onnx_value *value, struct cb_view *out);
@@ -111,7 +113,20 @@ enum cb_status cb__lower_new_atom(struct cb_lower *low, struct cb_view *view, in
 enum cb_status cb__lower_values(struct cb_lower *low, const struct cb_view *view, const struct cb_onnx_tensor *constant,
                                 int64_t axis0, const struct cb_atoms *order, float **out);
 
+/* ---- onnx_lower_shapes.c, onnx_lower_join.c ---- */
+
+/* Places `from` to `to` (exclusive), each `step`-th, of an axis. */
+enum cb_status cb__lower_slice_axis(struct cb_lower *low, struct cb_view *view, uint32_t axis, int64_t from, int64_t to,
+                                    int64_t step);
+/* Joins views along an axis, in the layout of the one that has most places there; the result is views[0]. At most 64. */
+enum cb_status cb__lower_concat(struct cb_lower *low, struct cb_view *views, uint32_t count, uint32_t axis);
+
 /* ---- onnx_lower.c ---- */
+
+/* Which nodes are to be lowered: from the output backwards, past what a pattern swallows. */
+void cb__lower_find_needed(struct cb_lower *low, const struct cb_onnx_value *output);
+enum cb_status cb__lower_nodes(struct cb_lower *low);
+bool cb__lower_is_good_name(const char *name); /* a dotted path that may name layers */
 
 enum cb_status cb__lower_fail(struct cb_lower *low, const char *fmt, ...) CB_PRINTF(2, 3);
 enum cb_status cb__lower_memory(struct cb_lower *low);
@@ -138,6 +153,8 @@ enum cb_status cb__lower_affine(struct cb_lower *low, struct cb_view *view, doub
 bool cb__lower_is_trained(const struct cb_onnx_tensor *tensor);
 /* True when all elements are the same, which is *out. */
 bool cb__lower_uniform(const struct cb_onnx_tensor *tensor, double *out);
+/* A constant that an exporter repeated for each sample of its own batch, as one sample; else the constant itself. */
+const struct cb_onnx_tensor *cb__lower_one_sample(struct cb_lower *low, const struct cb_onnx_tensor *constant);
 int64_t cb__lower_axis(int64_t axis, uint32_t rank); /* from 0; below 0 when it is out of range */
 /* The elements of an integer constant, at most `most`; false when there is none. */
 bool cb__lower_constant_ints(const struct cb_onnx_node *node, uint32_t input, int64_t *out, uint32_t most, uint32_t *count);

@@ -88,7 +88,7 @@ static void keep_axes(struct cb_view *view, uint32_t rank)
 static enum cb_status two_views(struct cb_lower *low, const char *op, struct cb_view a, struct cb_view b, struct cb_view *out)
 {
     struct cb_atoms shared, theirs;
-    bool swapped, is_gate;
+    bool swapped = false, is_gate = false;
     const uint32_t rank = a.rank > b.rank ? a.rank : b.rank;
     CB_TRY(align(low, &a, &b, &shared, &theirs, &swapped));
     if (swapped) {
@@ -135,6 +135,9 @@ enum cb_status cb__lower_constant(struct cb_lower *low, struct cb_view *view, co
         return cb__lower_affine(low, view, multiply ? one : 1.0, multiply ? 0.0 : one);
     }
     keep_axes(view, constant->rank);
+    if (constant->rank == view->rank && cb__atoms_have(&view->axes[0], 0)) {
+        constant = cb__lower_one_sample(low, constant);
+    }
     const int64_t axis0 = (int64_t)view->rank - constant->rank;
     struct cb_atoms set = {0}, order = {0};
     for (uint32_t d = 0; d < constant->rank; d++) {
@@ -176,7 +179,7 @@ enum cb_status cb__lower_constant(struct cb_lower *low, struct cb_view *view, co
         cb__lower_int(low, "max_length", dims[0]);
         CB_TRY(cb__lower_param(low, "w", 2, dims, values));
     } else {
-        CB_TRY(cb__lower_map(low, view, "constant"));
+        CB_TRY(cb__lower_map(low, view, "broadcast_param"));
         const uint32_t skip = channels ? view->wire_rank - 1 : ins == 0 ? view->wire_rank - 1 : first;
         cb__lower_list(low, "shape", dims + skip, view->wire_rank - skip);
         cb__lower_text(low, "as", multiply ? "factor" : "addend");

@@ -34,11 +34,10 @@ static struct cb_onnx_value *beside_number(const struct cb_onnx_node *node, doub
 /* x of `factor` times x, or x divided by 1 / factor. */
 static struct cb_onnx_value *scaled(const struct cb_onnx_value *value, double *factor)
 {
+    const struct cb_onnx_node *div = made_by(value, "Div");
     struct cb_onnx_value *x = beside_number(made_by(value, "Mul"), factor);
-    if (x == NULL) {
-        x = cb_onnx_constant(made_by(value, "Div") != NULL ? value->producer : NULL, 1) == NULL
-                ? NULL
-                : beside_number(value->producer, factor);
+    if (x == NULL && div != NULL && cb_onnx_constant(div, 1) != NULL) {
+        x = beside_number(div, factor);
         *factor = x != NULL ? 1.0 / *factor : 1.0;
     }
     return x;

@@ -183,6 +183,7 @@ static enum cb_status product(struct cb_lower *low, struct cb_view *a, uint32_t 
 static enum cb_status repeated(struct cb_lower *low, const struct cb_onnx_tensor *constant, struct cb_flat_wire like,
                                struct cb_view *out)
 {
+    constant = cb__lower_one_sample(low, constant);
     *out = (struct cb_view){.is_set = true, .atom_count = 1, .size = {1}, .rank = constant->rank, .order = {1, {0}}};
     if (constant->dims[0] != 1) {
         return cb__lower_fail(low, "its constant `%s` is not one for every sample", constant->name);
@@ -199,7 +200,7 @@ static enum cb_status repeated(struct cb_lower *low, const struct cb_onnx_tensor
     }
     float *values;
     CB_TRY(cb__lower_values(low, out, constant, 0, &out->order, &values));
-    CB_TRY(cb__lower_add(low, "constant", &like, 1, &out->wire));
+    CB_TRY(cb__lower_add(low, "broadcast_param", &like, 1, &out->wire));
     cb__lower_list(low, "shape", out->wire_dims, out->wire_rank);
     cb__lower_text(low, "as", "value");
     return cb__lower_param(low, "w", out->wire_rank, out->wire_dims, values);

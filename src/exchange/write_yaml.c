@@ -144,12 +144,12 @@ static const struct {
     {" pad ", "mode", "constant"},
     {" pad ", "value", "0.0"},
     {" prelu ", "per", "channel"},
-    {" constant ", "as", "addend"},
+    {" broadcast_param ", "as", "addend"},
     {" class_token ", "tokens", "1"},
     {" leaky_relu ", "negative_slope", "0.01"},
     {" elu celu ", "alpha", "1.0"},
-    {" affine ", "scale", "1.0"},
-    {" affine ", "shift", "0.0"},
+    {" scale_shift ", "scale", "1.0"},
+    {" scale_shift ", "shift", "0.0"},
 };
 
 const char *cb__flat_default(const char *word, const char *key)

@@ -6,7 +6,7 @@
 
 #include "weights/tensors.h"
 
-static float *values_of(const struct cb_tensor_file *file, const struct cb_tensor_entry *entry, struct cb_diag *diag)
+static float *values_of(struct cb_tensor_file *file, const struct cb_tensor_entry *entry, struct cb_diag *diag)
 {
     float *values = malloc((entry->count + 1) * sizeof(*values));
     if (values != NULL && cb_tensors_read_f32(file, entry, values, diag) != CB_OK) {

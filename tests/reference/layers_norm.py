@@ -333,8 +333,8 @@ def layer_scale():
     f.write()
 
 
-def constant():
-    f = File("constant")
+def broadcast_param():
+    f = File("broadcast_param")
     meets = lambda x, w: w.reshape([1] * (x.dim() - w.dim()) + list(w.shape))
     uses = {"addend": lambda x, p, s: [x[0] + meets(x[0], p["w"])], "factor": lambda x, p, s: [x[0] * meets(x[0], p["w"])]}
     for use, fn in uses.items():
@@ -349,5 +349,5 @@ def constant():
     f.write()
 
 
-LAYERS = [constant, layer_scale, layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token,
+LAYERS = [broadcast_param, layer_scale, layernorm, rmsnorm, groupnorm, instancenorm, l2_normalize, sum_, mean, maximum, first_token,
           last_token, mean_tokens, adaptive_avgpool2d, adaptive_maxpool2d, lp_pool2d]

@@ -165,8 +165,8 @@ def square():
     f.write()
 
 
-def affine():
-    f = File("affine")
+def scale_shift():
+    f = File("scale_shift")
     elementwise(f, lambda x: x * 2.5 - 0.75, {"scale": 2.5, "shift": -0.75}, edges=FAR)
     elementwise(f, lambda x: -x, {"scale": -1.0}, ", no shift", edges=FAR)
     f.write()
@@ -309,5 +309,5 @@ def prelu():
     f.write()
 
 
-LAYERS = [affine, leaky_relu, elu, selu, celu, gelu, mish, softplus, softsign, hardsigmoid, hardtanh, clip, tanh, exp, log,
-          abs_, sqrt, square, pow_, multiply, subtract, divide, min_, max_, log_softmax, prelu]
+LAYERS = [leaky_relu, elu, selu, celu, gelu, mish, softplus, softsign, hardsigmoid, hardtanh, clip, tanh, exp, log, abs_,
+          scale_shift, sqrt, square, pow_, multiply, subtract, divide, min_, max_, log_softmax, prelu]

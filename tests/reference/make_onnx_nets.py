@@ -229,6 +229,21 @@ NETS = {
 }
 
 
+def strip(path):
+    """Leaves the names of modules, not the stack traces and the like, in which paths of this machine stand."""
+    import onnx
+    model = onnx.load(path)
+    for item in [*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer,
+                 model.graph, model]:
+        kept = [(p.key, p.value) for p in item.metadata_props if p.key == "pkg.torch.onnx.name_scopes"]
+        del item.metadata_props[:]
+        for key, value in kept:
+            item.metadata_props.add(key=key, value=value)
+    for item in [model, model.graph, *model.graph.node]:
+        item.doc_string = ""
+    onnx.save(model, path)
+
+
 def make(name):
     build, draw = NETS[name]
     torch.manual_seed(5)
@@ -245,6 +260,8 @@ def make(name):
         y = net(x)
     torch.onnx.export(net, (x[:2],), os.path.join(OUT, name + ".script.onnx"), dynamo=False)
     torch.onnx.export(net, (x[:2],), os.path.join(OUT, name + ".dynamo.onnx"), dynamo=True, external_data=False, verbose=False)
+    for exporter in ("script", "dynamo"):
+        strip(os.path.join(OUT, f"{name}.{exporter}.onnx"))
     ours = x.permute(0, 2, 3, 1).contiguous() if x.dim() == 4 else x.to(torch.int32)
     save_file({"x": ours, "y": y.contiguous()}, os.path.join(OUT, name + ".safetensors"))
 

@@ -1,5 +1,5 @@
-/* affine: y = scale x + shift with two fixed numbers, for each element: where a network has constants of its own in
- * between (a half, a sign, a temperature). The two functions are in cl/affine.cl; the core makes the kernels and fuses
+/* scale_shift: y = scale x + shift with two fixed numbers, for each element: where a network has constants of its own in
+ * between (a half, a sign, a temperature). The two functions are in cl/scale_shift.cl; the core makes the kernels and fuses
  * them into the layer above. */
 #include <cambium/layer.h>
 
@@ -17,11 +17,11 @@ static const struct cb_option options[] = {
 };
 
 CB_PLUGIN({
-    .name = "affine",
+    .name = "scale_shift",
     .family = "arithmetic",
     .summary = "x times a fixed number, plus another",
     .formula = "y = scale * x + shift",
-    .example = "- affine: {scale: 2.0, shift: -1.0}",
+    .example = "- scale_shift: {scale: 2.0, shift: -1.0}",
     CB_OPTIONS(options, defaults),
     .pointwise = CB_POINTWISE(CB_NEEDS_X),
 })

@@ -1,4 +1,4 @@
-/* constant: trained numbers that meet each sample alike: y = x + w, y = x w, or y = w for every sample (x then only tells how
+/* broadcast_param: trained numbers that meet each sample alike: y = x + w, y = x w, or y = w for every sample (x then only tells how
  * many there are). w has `shape`, whose dims meet x's from the last one back; one of 1 serves all places of x's.
  *
  *     addend: dx = dy,    dw = sum of dy        (over the batch and the places that an element serves, in order)
@@ -44,7 +44,7 @@ static struct sizes sizes_of(const struct options *o, const struct cb_tensor *y)
     return s;
 }
 
-static enum cb_status constant_infer(struct cb_instance *in)
+static enum cb_status broadcast_param_infer(struct cb_instance *in)
 {
     const struct cb_host *host = in->host;
     const struct options *o = in->options;
@@ -111,20 +111,20 @@ static enum cb_status run_dw(struct cb_instance *in)
 }
 
 static const struct cb_variant variants[] = {
-    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "constant_forward"},
-    {CB_PASS_DX, 0, "plain", .run = run_dx, .kernels = "constant_dx"},
-    {CB_PASS_DW, 0, "plain", .run = run_dw, .kernels = "constant_dw"},
+    {CB_PASS_FORWARD, 0, "plain", .run = run_forward, .kernels = "broadcast_param_forward"},
+    {CB_PASS_DX, 0, "plain", .run = run_dx, .kernels = "broadcast_param_dx"},
+    {CB_PASS_DW, 0, "plain", .run = run_dw, .kernels = "broadcast_param_dw"},
 };
 
 CB_PLUGIN({
-    .name = "constant",
+    .name = "broadcast_param",
     .family = "arithmetic",
     .summary = "trained numbers that are added to each sample, multiplied with it, or stand instead of it",
     .formula = "y = x + w, x * w, or w",
-    .example = "- constant: {shape: [1, 32], as: factor}",
+    .example = "- broadcast_param: {shape: [1, 32], as: factor}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,
     .variants = CB_ARRAY(variants),
-    .infer = constant_infer,
+    .infer = broadcast_param_infer,
 })
