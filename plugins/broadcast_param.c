@@ -121,7 +121,7 @@ CB_PLUGIN({
     .family = "arithmetic",
     .summary = "trained numbers that are added to each sample, multiplied with it, or stand instead of it",
     .formula = "y = x + w, x * w, or w",
-    .example = "- broadcast_param: {shape: [1, 32], as: factor}",
+    .example = "- broadcast_param: {shape: [1], as: factor}",
     CB_OPTIONS(options, defaults),
     .dx_needs = CB_NEEDS_PARAMS,
     .dw_needs = CB_NEEDS_X,

@@ -162,6 +162,12 @@ bool cb__lower_constant_ints(const struct cb_onnx_node *node, uint32_t input, in
 /* ---- onnx_lower_match.c ---- */
 enum cb_status cb__lower_find_matches(struct cb_lower *low);
 cb_lower_match_function cb__lower_norm_match, cb__lower_l2_match; /* onnx_lower_norms.c */
+cb_lower_match_function cb__lower_attention_match; /* onnx_lower_attention.c */
+bool cb__lower_find_attention(const struct cb_onnx_node *node, struct cb_lower_match *match);
+/* The node of this operator that makes the value, or NULL. */
+const struct cb_onnx_node *cb__lower_made_by(const struct cb_onnx_value *value, const char *op);
+/* x of `factor` times x, or x divided by 1 / factor; NULL where it is neither. */
+struct cb_onnx_value *cb__lower_scaled(const struct cb_onnx_value *value, double *factor);
 
 /* ---- onnx_lower_arithmetic.c ---- */
 /* The view with a constant added or multiplied in. */

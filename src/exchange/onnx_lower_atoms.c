@@ -1,5 +1,6 @@
 /* onnx_lower_atoms.c: atoms that are divided, merged, and dealt out anew by a reshape; constants in their order. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exchange/onnx_lower.h"
@@ -266,9 +267,10 @@ enum cb_status cb__lower_values(struct cb_lower *low, const struct cb_view *view
     for (uint32_t i = 0; i < order->count; i++) {
         count *= view->size[order->items[i]];
     }
-    float *plain = CB_NEW_ARRAY(low->arena, float, (size_t)(constant->count > 0 ? constant->count : 1));
+    float *plain = malloc((size_t)(constant->count + 1) * sizeof(*plain));
     float *values = CB_NEW_ARRAY(low->arena, float, (size_t)count);
     if (plain == NULL || values == NULL) {
+        free(plain);
         return cb__lower_memory(low);
     }
     cb_onnx_tensor_f32(constant, plain);
@@ -285,6 +287,7 @@ enum cb_status cb__lower_values(struct cb_lower *low, const struct cb_view *view
             at[i] = 0;
         }
     }
+    free(plain);
     *out = values;
     return CB_OK;
 }

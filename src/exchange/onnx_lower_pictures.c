@@ -1,6 +1,6 @@
 /* onnx_lower_pictures.c: operators over places: convolutions, pooling, resizing. */
 #include <inttypes.h>
-#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "exchange/onnx_lower.h"
@@ -95,9 +95,10 @@ static enum cb_status set_places(struct cb_lower *low, const struct cb_onnx_node
 static enum cb_status filters_of(struct cb_lower *low, const struct cb_onnx_tensor *w, float **out)
 {
     const int64_t a = w->dims[0], b = w->dims[1], places = w->count / (a * b > 0 ? a * b : 1);
-    float *plain = CB_NEW_ARRAY(low->arena, float, (size_t)w->count);
+    float *plain = malloc((size_t)w->count * sizeof(*plain));
     float *filters = CB_NEW_ARRAY(low->arena, float, (size_t)w->count);
     if (plain == NULL || filters == NULL) {
+        free(plain);
         return cb__lower_memory(low);
     }
     cb_onnx_tensor_f32(w, plain);
@@ -108,6 +109,7 @@ static enum cb_status filters_of(struct cb_lower *low, const struct cb_onnx_tens
             }
         }
     }
+    free(plain);
     *out = filters;
     return CB_OK;
 }

@@ -1,4 +1,5 @@
 /* onnx_lower_products.c: matrix products: with a constant they are dense layers, of two activations `matmul`. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "exchange/onnx_lower.h"
@@ -28,36 +29,33 @@ static enum cb_status dense(struct cb_lower *low, struct cb_view *view, uint32_t
             cb__atoms_add(&order, view->order.items[i]);
         }
     }
-    /* A view of the matrix's rows alone tells in which order they come. */
-    float *plain = CB_NEW_ARRAY(low->arena, float, (size_t)w->count), *rows;
-    float *values = CB_NEW_ARRAY(low->arena, float, (size_t)w->count);
-    const int64_t row_dims[] = {k_size};
-    const float *row_numbers = NULL;
-    if (plain == NULL || values == NULL) {
-        return cb__lower_memory(low);
+    /* The rows' own numbers, laid out as the input's channels are, tell in which order they come. */
+    if (k_size >= 1 << 24) { /* floats count no further */
+        return cb__lower_fail(low, "its matrix has more than 16 million rows");
     }
-    cb_onnx_tensor_f32(w, plain);
-    float *numbers = CB_NEW_ARRAY(low->arena, float, (size_t)k_size);
+    float *numbers = CB_NEW_ARRAY(low->arena, float, (size_t)k_size), *rows;
+    for (int64_t i = 0; numbers != NULL && i < k_size; i++) {
+        numbers[i] = (float)i;
+    }
     if (numbers == NULL) {
         return cb__lower_memory(low);
     }
-    for (int64_t i = 0; i < k_size; i++) {
-        numbers[i] = (float)i; /* exact: a matrix has fewer than 2^24 rows, or is refused below */
-    }
-    if (k_size >= 1 << 24) {
-        return cb__lower_fail(low, "its matrix has more than 16 million rows");
-    }
-    row_numbers = numbers;
     const struct cb_onnx_tensor index = {.name = w->name, .type = CB_ONNX_FLOAT, .rank = 1, .dims = {k_size}, .strides = {1},
-                                         .count = k_size, .data = (const unsigned char *)row_numbers};
+                                         .count = k_size, .data = (const unsigned char *)numbers};
     CB_TRY(cb__lower_values(low, view, &index, axis, &order, &rows));
-    (void)row_dims;
+    float *plain = malloc((size_t)w->count * sizeof(*plain)), *values = CB_NEW_ARRAY(low->arena, float, (size_t)w->count);
+    if (plain == NULL || values == NULL) {
+        free(plain);
+        return cb__lower_memory(low);
+    }
+    cb_onnx_tensor_f32(w, plain);
     for (int64_t k = 0; k < k_size; k++) {
         const int64_t from = (int64_t)rows[k];
         for (int64_t n = 0; n < units; n++) {
             values[k * units + n] = plain[transposed ? n * k_size + from : from * units + n] * (float)factor;
         }
     }
+    free(plain);
     if (view->wire_rank == 0 || view->wire_dims[view->wire_rank - 1] != k_size) {
         return cb__lower_fail(low, "its input cannot be laid out for a dense layer");
     }

@@ -312,6 +312,20 @@ static void add_item(struct cb_text *out, const struct cb_flat_item *item, const
     }
 }
 
+/* Its last key, `scale`, stands on a line of its own. */
+static void add_contract(struct cb_text *out, const struct cb_value *contract)
+{
+    const size_t count = contract->as.map.count;
+    cb_text_add(out, "{");
+    for (size_t i = 0; i < count; i++) {
+        const struct cb_entry *entry = &contract->as.map.entries[i];
+        const bool alone = strcmp(entry->key, "scale") == 0 && i > 0;
+        cb_text_addf(out, "%s%s: ", i == 0 ? "" : alone ? ",\n        " : ", ", entry->key);
+        add_value(out, entry->value);
+    }
+    cb_text_add(out, "}");
+}
+
 char *cb__flat_write(struct cb_flat *flat, const struct cb_flat_file *file)
 {
     struct cb_text out = {0};
@@ -320,13 +334,13 @@ char *cb__flat_write(struct cb_flat *flat, const struct cb_flat_file *file)
     add_text(&out, flat->name);
     if (flat->input_count == 1 && strcmp(flat->input_names[0], "x") == 0) {
         cb_text_add(&out, "\ninput: ");
-        add_value(&out, flat->contracts[0]);
+        add_contract(&out, flat->contracts[0]);
         cb_text_add(&out, "\n");
     } else {
         cb_text_add(&out, "\ninputs:\n");
         for (uint32_t i = 0; i < flat->input_count; i++) {
             cb_text_addf(&out, "  %s: ", flat->input_names[i]);
-            add_value(&out, flat->contracts[i]);
+            add_contract(&out, flat->contracts[i]);
             cb_text_add(&out, "\n");
         }
     }
