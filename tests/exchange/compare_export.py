@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""compare_export.py CAMBIUM LAYERS_ONNX SOURCE [layers|backbones|runs]...: what Cambium exports, run by ONNX Runtime.
+"""compare_export.py CAMBIUM LAYERS_ONNX SOURCE [layers|backbones|roundtrip|runs]...: what Cambium exports, run by ONNX Runtime.
 
 layers     each case of tests/layers as a network of one layer: its values are PyTorch's, in double precision
 backbones  networks of configs/backbones with random weights: the same as `cambium extract` gives
+roundtrip  the same networks, and those of tests/nets, imported again: the same outputs
 runs       tiny tasks are trained and exported: the probabilities are those of `cambium predict`, within 1e-4, on real
            pictures prepared here by what the file's own metadata says; --uint8, --layout nhwc, --no-fold, --int8,
            --external-data. Needs Pillow and datasets/photos
@@ -193,6 +194,39 @@ def backbones(folder):
             fail(f"{name}: {str(error)[:400]}")
 
 
+def check_roundtrip(network, folder):
+    name = os.path.basename(network).removesuffix(".yaml")
+    path = os.path.join(folder, f"{name}.onnx")
+    cambium("export", network, path, "--weights", "none", cwd=folder)
+    inputs = onnx.load(path).graph.input
+    if len(inputs) != 1 or inputs[0].type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        return
+    shape = [d.dim_value for d in inputs[0].type.tensor_type.shape.dim][1:]
+    shape = shape[1:] + shape[:1] if len(shape) == 3 else shape
+    x = numpy.random.default_rng(1).standard_normal([2] + shape).astype(numpy.float32)
+    write_safetensors(os.path.join(folder, "x.safetensors"), {"x": x})
+    cambium("import", path, "-o", os.path.join(folder, "again"), "--name", "again", "--force", cwd=folder)
+    cambium("extract", network, "x.safetensors", "-o", "a.safetensors", "--weights", "none", cwd=folder)
+    cambium("extract", "again/again.yaml", "x.safetensors", "-o", "b.safetensors", cwd=folder)
+    a, b = (next(iter(read_safetensors(os.path.join(folder, f)).values())) for f in ("a.safetensors", "b.safetensors"))
+    error = distance(b.astype(numpy.float64), a.astype(numpy.float64)) if a.shape == b.shape else math.inf
+    with open(os.path.join(folder, "again/again.yaml"), encoding="utf-8") as file:
+        text = file.read()
+    print(f"{name}: {error:.1e}, {len(text.splitlines())} lines")
+    if not error <= 1e-4:
+        fail(f"{name}, exported and imported: differs by {error:.2g}")
+
+
+def roundtrip(folder):
+    with open(os.path.join(SOURCE, "tests/exchange/backbones.txt"), encoding="utf-8") as file:
+        names = file.read().split()
+    for name in names + sorted(glob.glob(os.path.join(SOURCE, "tests/nets/*.yaml"))):
+        try:
+            check_roundtrip(name, folder)
+        except Exception as error:  # pylint: disable=broad-except
+            fail(f"{name}: {str(error)[:400]}")
+
+
 # ---- runs
 
 
@@ -296,7 +330,7 @@ def runs(folder):
 
 
 def main():
-    parts = {"layers": layers, "backbones": backbones, "runs": runs}
+    parts = {"layers": layers, "backbones": backbones, "roundtrip": roundtrip, "runs": runs}
     with tempfile.TemporaryDirectory() as folder:
         for part in sys.argv[4:] or parts:
             parts[part](folder)
