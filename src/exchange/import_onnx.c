@@ -38,6 +38,23 @@ static const char *model_metadata(const struct cb_lower *low, const char *key)
     return cb_onnx_metadata(low->graph->metadata, low->graph->metadata_count, key);
 }
 
+/* What `cambium export` wrote beside the graph: the contract that its network has; NULL when there is none that fits. */
+static struct cb_value *own_contract(struct cb_lower *low, const struct cb_view *view)
+{
+    const char *text = model_metadata(low, "contract");
+    struct cb_value *file = NULL;
+    struct cb_contract contract = {0};
+    if (text == NULL || cb_yaml_read_text(low->arena, "contract", text, strlen(text), &file, NULL) != CB_OK) {
+        return NULL;
+    }
+    struct cb_value *input = cb_map_get(file, "input");
+    if (input == NULL || cb_contract_read(input, &contract, NULL) != CB_OK || contract.modality != CB_IMAGE ||
+        contract.rank != 3 || memcmp(contract.shape, view->wire_dims, 3 * sizeof(contract.shape[0])) != 0) {
+        return NULL;
+    }
+    return cb_contract_to_value(low->arena, &contract);
+}
+
 static struct cb_value *picture_contract(struct cb_lower *low, struct cb_imported *m, const struct cb_view *view)
 {
     static const double mean3[] = {123.675, 116.28, 103.53}, std3[] = {58.395, 57.12, 57.375};
@@ -45,6 +62,10 @@ static struct cb_value *picture_contract(struct cb_lower *low, struct cb_importe
     struct cb_value *shape = cb_value_list(low->arena, NULL);
     if (map == NULL || scale == NULL || shape == NULL) {
         return NULL;
+    }
+    struct cb_value *own = own_contract(low, view);
+    if (own != NULL) {
+        return own;
     }
     const int64_t channels = view->wire_dims[2];
     for (uint32_t i = 0; i < 3; i++) {
@@ -214,6 +235,25 @@ static enum cb_status take_params(struct cb_lower *low, struct cb_imported *m)
     return CB_OK;
 }
 
+/* The classes that the file names in `labels`, a list in JSON, at the end of the network file: as many as it has scores. */
+static enum cb_status add_labels(struct cb_lower *low, struct cb_imported *m)
+{
+    const char *text = model_metadata(low, "labels");
+    const struct cb_onnx_value *output = low->graph->outputs[0].value;
+    struct cb_value *list = NULL, *map = cb_value_map(low->arena, NULL);
+    if (text == NULL || cb_json_read_text(low->arena, "labels", text, strlen(text), &list, NULL) != CB_OK ||
+        list->kind != CB_KIND_LIST || output->rank != 2 || output->dims[1].fixed != (int64_t)list->as.list.count) {
+        return CB_OK;
+    }
+    struct cb_text yaml = {0};
+    if (map != NULL && cb_map_set(low->arena, map, "labels", list)) {
+        cb_value_to_yaml(map, &yaml);
+    }
+    m->yaml = yaml.data != NULL ? cb_arena_printf(m->arena, "%s\n%s", m->yaml, yaml.data) : NULL;
+    cb_text_free(&yaml);
+    return m->yaml != NULL ? CB_OK : cb__lower_memory(low);
+}
+
 static enum cb_status finish(struct cb_lower *low, struct cb_imported *m)
 {
     struct cb_flat *flat = low->flat;
@@ -231,6 +271,7 @@ static enum cb_status finish(struct cb_lower *low, struct cb_imported *m)
                                     graph->producer_version != NULL ? graph->producer_version : "");
     bool folded;
     CB_TRY(cb_flat_yaml(flat, &folded, &m->yaml, low->diag));
+    CB_TRY(add_labels(low, m));
     return take_params(low, m);
 }
 

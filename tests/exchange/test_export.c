@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "exchange/import.h"
 #include "exchange/onnx_write.h"
 
 static const char network[] =
@@ -355,6 +356,47 @@ static void refused(void **state)
     cb_network_destroy(x.model.net);
 }
 
+/* What is imported again has the same names, values, contract and labels. */
+static void imported_again(void **state)
+{
+    struct world *w = *state;
+    struct exported x = {.request = {.keep_affine = true}};
+    open_network(&x, w, network, "softmax");
+    write_and_read(&x);
+    const struct cb_import_request request = {.path = x.request.path, .name = "again"};
+    struct cb_imported *again = cb_imported_create("again");
+    must(w, cb_import_onnx(&request, again, w->diag));
+    const struct cb_network *net = x.model.net;
+    assert_int_equal(again->entry_count, net->param_count);
+    for (uint32_t i = 0; i < net->param_count; i++) {
+        const struct cb_safetensors_entry *entry = NULL;
+        for (uint32_t k = 0; k < again->entry_count; k++) {
+            entry = strcmp(again->entries[k].name, net->params[i].name) == 0 ? &again->entries[k]
+                                                                             : entry;
+        }
+        if (entry == NULL) {
+            fail_msg("%s is lost", net->params[i].name);
+            return;
+        }
+        assert_memory_equal(entry->data, net->params[i].host,
+                            (size_t)net->params[i].count * sizeof(float));
+    }
+    struct cb_value *file;
+    struct cb_contract contract = {0};
+    must(w, cb_yaml_read_text(w->arena, "again.yaml", again->yaml, strlen(again->yaml), &file,
+                              w->diag));
+    must(w, cb_contract_read(cb_map_get(file, "input"), &contract, w->diag));
+    assert_int_equal(contract.shape[0], 6);
+    assert_float_equal(contract.mean[1], 20.0, 0.0);
+    assert_float_equal(contract.crop_fraction, 0.5, 0.0);
+    const struct cb_value *labels = cb_map_get(file, "labels");
+    assert_non_null(labels);
+    assert_int_equal(labels->as.list.count, 2);
+    assert_string_equal(labels->as.list.items[0]->text, "a \"b\"");
+    cb_imported_destroy(again);
+    close_network(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +408,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(metadata, set_up, tear_down),
         cmocka_unit_test_setup_teardown(data_beside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(imported_again, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
