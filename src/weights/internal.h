@@ -16,7 +16,9 @@ struct cb__storage {
     uint64_t bytes;
     enum cb_stored type;
     uint32_t users;      /* how many tensors view it: a member with several stays in memory once read */
-    uint64_t zip_index;  /* of the member */
+    const unsigned char *unchecked; /* of a zip member: where it lies; `data` is set once its checksum was found right */
+    uint64_t zip_index;             /* of the member */
+    uint32_t checksum;              /* of the member */
     uint64_t skip;       /* bytes of the member before the values */
     unsigned char *held; /* what was read of it, freed on close */
     const char *key;     /* its name in a PyTorch file */
@@ -30,6 +32,7 @@ struct cb_tensor_file {
     const char *beside;
     struct cb_mapping mapping;
     struct zip *zip;
+    uint64_t *zip_places; /* by index, where each member's header lies; NULL: not known */
     struct cb_tensor_entry *entries;
     uint32_t count;
     uint32_t *by_name; /* indices of entries, sorted by name */
@@ -59,6 +62,10 @@ enum cb_status cb__weights_in_folder(struct cb_arena *arena, const char *folder,
 /* One file, not a folder; `is_part`: of an index, and so none itself. */
 enum cb_status cb__tensors_open_file(const char *path, bool is_part, struct cb_tensor_file **out,
                                      const struct cb_place *at, struct cb_diag *diag);
+/* Finds where the members of file->zip lie, if it can. */
+void cb__zip_find_places(struct cb_tensor_file *file);
+/* The bytes of the stored member of that index and name; NULL when they were not found. Their checksum is not looked at. */
+const unsigned char *cb__zip_place(const struct cb_tensor_file *file, uint64_t index, const char *name, uint64_t bytes);
 /* Sets file->zip from the mapping. */
 enum cb_status cb__zip_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);
 enum cb_status cb__gguf_open(struct cb_tensor_file *file, const struct cb_place *at, struct cb_diag *diag);

@@ -1,6 +1,7 @@
 /* read.c: the values of a tensor: widened to float or int64, through any strides. */
 #include <stdlib.h>
 #include <zip.h>
+#include <zlib.h>
 
 #include "weights/internal.h"
 
@@ -180,11 +181,36 @@ static enum cb_status read_member(struct cb_tensor_file *file, const struct cb__
     return status;
 }
 
+/* The checksum of a member that lies in the mapping, in pieces whose memory is given back. */
+static enum cb_status check_in_place(const struct cb_tensor_file *file, struct cb__storage *storage,
+                                     struct cb_diag *diag)
+{
+    enum { PIECE = 16 << 20 };
+    uLong sum = crc32(0, NULL, 0);
+    for (uint64_t at = 0; at < storage->bytes; at += PIECE) {
+        uint64_t length = storage->bytes - at < PIECE ? storage->bytes - at : PIECE;
+        sum = crc32(sum, storage->unchecked + at, (uInt)length);
+        if (storage->bytes > PIECE) {
+            cb_file_forget(&file->mapping, storage->unchecked + at, length);
+        }
+    }
+    if (sum != storage->checksum) {
+        return cb_fail(diag, CB_FORMAT, NULL, "storage `%s` in `%s` is damaged: CRC error", storage->key, file->path);
+    }
+    storage->data = storage->unchecked;
+    return CB_OK;
+}
+
 enum cb_status cb__storage_load(struct cb_tensor_file *file, struct cb__storage *storage,
                                 const unsigned char **out_data, unsigned char **out_temporary, struct cb_diag *diag)
 {
     *out_temporary = NULL;
     if (storage->data) {
+        *out_data = storage->data;
+        return CB_OK;
+    }
+    if (storage->unchecked) {
+        CB_TRY(check_in_place(file, storage, diag));
         *out_data = storage->data;
         return CB_OK;
     }
@@ -388,10 +414,10 @@ static void forget(const struct cb_tensor_file *file, const struct cb__storage *
     if (entry->bytes < LARGE) {
         return; /* a row of a dataset, read again soon */
     }
-    if (file->zip) {
-        cb_file_forget(&file->mapping, file->mapping.data, file->mapping.bytes);
-    } else if (storage->data) {
+    if (storage->data) { /* in the mapping, else nothing happens */
         cb_file_forget(&file->mapping, storage->data, storage->bytes);
+    } else if (file->zip) {
+        cb_file_forget(&file->mapping, file->mapping.data, file->mapping.bytes);
     }
 }
 

@@ -85,6 +85,8 @@ static enum cb_status locate_member(struct torch_reader *r, struct cb__storage *
                        file->path, name, (uint64_t)stat.size, storage->bytes);
     }
     storage->zip_index = (zip_uint64_t)index;
+    storage->checksum = stat.crc;
+    storage->unchecked = stat.valid & ZIP_STAT_CRC ? cb__zip_place(file, storage->zip_index, name, storage->bytes) : NULL;
     return CB_OK;
 }
 
@@ -337,6 +339,7 @@ static enum cb_status read_zip(struct torch_reader *r, struct cb__pickle *pickle
     char *data;
     struct cb__pickle_value *top;
     CB_TRY(find_pickle(r, &index));
+    cb__zip_find_places(r->file);
     CB_TRY(check_byte_order(r, pickle->arena));
     CB_TRY(read_small(r, pickle->arena, index, CB__PICKLE_MAX_BYTES, &data, &pickle->bytes));
     pickle->data = (const unsigned char *)data;
