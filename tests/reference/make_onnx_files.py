@@ -248,7 +248,166 @@ def folds():
         fold.write()
 
 
+
+def shapes():
+    """Operators on inputs with a batch; what shapes the reference evaluator makes of batches of 3 and 5."""
+    from onnx.reference import ReferenceEvaluator
+    nodes, initializers, names = [], [], []
+
+    def constant(name, value, kind=np.int64):
+        initializers.append(tensor_name(np.asarray(value, dtype=kind), name))
+        return name
+
+    def add(op, *inputs, outputs=1, **attributes):
+        made = [f"{op}{len(nodes)}_{i}" for i in range(outputs)]
+        nodes.append(helper.make_node(op, list(inputs), made, name=f"{op}{len(nodes)}", **attributes))
+        names.extend(made)
+        return made[0]
+
+    zeros = lambda *dims: np.zeros(dims, np.float32)
+    f = constant("filters", zeros(6, 4, 3, 3), np.float32)
+    for attributes in ({}, {"pads": [1, 1, 1, 1]}, {"strides": [2, 2], "pads": [0, 1, 2, 1]}, {"dilations": [2, 2]},
+                       {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"auto_pad": "VALID"}):
+        add("Conv", "x", f, **attributes)
+    add("Conv", "x", constant("depth", zeros(8, 1, 3, 3), np.float32), group=4)
+    t = constant("turned", zeros(4, 5, 3, 3), np.float32)
+    add("ConvTranspose", "x", t, strides=[2, 2], output_padding=[1, 1], pads=[1, 1, 1, 1])
+    add("ConvTranspose", "x", t)
+    for ceil in (0, 1):
+        add("MaxPool", "x", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=ceil)
+        add("AveragePool", "x", kernel_shape=[2, 2], strides=[3, 3], pads=[1, 0, 1, 0], ceil_mode=ceil)
+    add("GlobalAveragePool", "x")
+    flat = add("Flatten", "x")
+    add("Gemm", flat, constant("dense", zeros(7, 4 * 9 * 11), np.float32), transB=1)
+    s = add("MatMul", "t", constant("matrix", zeros(6, 8), np.float32))
+    add("LayerNormalization", s, constant("one", np.ones(8), np.float32))
+    add("Softmax", s, axis=-1)
+    add("ReduceMean", "x", constant("hw", [2, 3]), keepdims=0)
+    add("ReduceMax", "t", constant("last", [-1]))
+    add("ArgMax", "t", axis=-1, keepdims=0)
+    add("Add", "t", constant("bias", zeros(6), np.float32))
+    add("Mul", "x", constant("column", zeros(4, 1, 1), np.float32))
+    q = add("Transpose", add("Reshape", s, constant("heads", [0, -1, 2, 4])), perm=[0, 2, 1, 3])
+    k = add("Transpose", q, perm=[0, 1, 3, 2])
+    add("MatMul", q, k)
+    add("Einsum", q, q, equation="bhid,bhjd->bhij")
+    add("Slice", "t", constant("from", [1]), constant("to", [-1]), constant("axis", [1]))
+    add("Slice", "x", constant("from2", [0, 10]), constant("to2", [100, 0]), constant("axes2", [2, 3]),
+        constant("steps2", [2, -3]))
+    add("Split", "t", constant("parts", [1, 4]), outputs=2, axis=1)
+    add("Concat", "t", "t", axis=1)
+    add("Gather", "t", constant("first", 0), axis=1)
+    add("Gather", "t", constant("some", [0, 2]), axis=2)
+    add("Pad", "x", constant("pads", [0, 0, 1, 2, 0, 0, 3, 4]))
+    add("Resize", "x", "", constant("scales", [1, 1, 2, 1.5], np.float32))
+    add("DepthToSpace", "x", blocksize=2)
+    add("Unsqueeze", "t", constant("zero_three", [0, 3]))
+    add("Squeeze", add("ReduceSum", "t", constant("second", [1])), constant("second_again", [1]))
+    add("Expand", add("ReduceSum", "t", constant("again", [1])), constant("wide", [1, 5, 6]))
+    add("TopK", "t", constant("k", [3]), outputs=2)
+    # What PyTorch's exporters write: arithmetic on shapes.
+    n = add("Gather", add("Shape", "x"), constant("nought", 0), axis=0)
+    row = add("Unsqueeze", n, constant("at_zero", [0]))
+    shape = add("Concat", row, constant("minus", [-1]), axis=0)
+    add("Reshape", "x", shape)
+    add("Reshape", "x", add("Concat", add("Mul", row, constant("four", [4])), constant("rest", [9, 11]), axis=0))
+    token = add("Expand", constant("token", np.ones((1, 1, 6)), np.float32),
+                add("Concat", row, constant("one_six", [1, 6]), axis=0))
+    add("Concat", token, "t", axis=1)
+    halves = add("Div", add("Size", "x"), constant("all", 2 * 9 * 11))
+    add("Reshape", "x", add("Concat", add("Unsqueeze", halves, constant("z", [0])), constant("r", [2, 9, 11]), axis=0))
+    add("Where", add("Equal", shape, constant("m", [-1])), constant("two", [2]), shape)
+    outputs = [helper.make_empty_tensor_value_info(n) for n in names]
+    model = save("shapes", nodes, [floats("x", "batch", 4, 9, 11), floats("t", "batch", 5, 6)], outputs, initializers,
+                 opset=18, check=False)
+    made = {}
+    for batch in (3, 5):
+        made[batch] = ReferenceEvaluator(model).run(None, {"x": zeros(batch, 4, 9, 11), "t": zeros(batch, 5, 6)})
+    with open(os.path.join(OUT, "shapes.txt"), "w") as out:
+        for i, name in enumerate(names):
+            dims = []
+            for a, b in zip(np.asarray(made[3][i]).shape, np.asarray(made[5][i]).shape):
+                rise = (b - a) // 2
+                assert a - 3 * rise == 0 or rise == 0
+                dims.append(str(a) if rise == 0 else "N" if rise == 1 else f"{rise}N")
+            out.write(f"{name} [{', '.join(dims)}]\n")
+
+
+def special():
+    """Branches, functions, external data; and what is wrong."""
+    x, y = floats("x", "n", 3, 1), helper.make_empty_tensor_value_info("y")
+    shape = [helper.make_node("Shape", ["x"], ["s"], name="shape"),
+             helper.make_node("Gather", ["s", "two"], ["d"], name="pick"),
+             helper.make_node("Equal", ["d", "one"], ["c"], name="ask")]
+    two = [tensor_name(np.array(2), "two"), tensor_name(np.array(1), "one"), tensor_name(np.array([2]), "axis")]
+    then = helper.make_graph([helper.make_node("Squeeze", ["x", "axis"], ["squeezed"], name="squeeze")], "then", [],
+                             [helper.make_empty_tensor_value_info("squeezed")])
+    other = helper.make_graph([helper.make_node("Relu", ["x"], ["same"], name="same")], "else", [],
+                              [helper.make_empty_tensor_value_info("same")])
+    branch = helper.make_node("If", ["c"], ["i"], name="branch", then_branch=then, else_branch=other)
+    save("branch", shape + [branch, helper.make_node("Relu", ["i"], ["y"], name="relu")], [x], [y], two, check=False)
+    asks = helper.make_node("If", ["x"], ["y"], name="branch", then_branch=then, else_branch=other)
+    save("branch_of_input", [asks], [helper.make_tensor_value_info("x", TensorProto.BOOL, [])], [y], two, check=False)
+    inner = helper.make_function("local", "twice", ["a"], ["b"],
+                                 [helper.make_node("Add", ["a", "a"], ["b"], name="sum")],
+                                 [helper.make_opsetid("", 17)])
+    leaky = helper.make_node("LeakyRelu", ["t"], ["b"], name="leaky")
+    leaky.attribute.append(helper.make_attribute_ref_name(helper.make_attribute("alpha", 0.0), "slope"))
+    outer = helper.make_function("local", "block", ["a"], ["b"],
+                                 [helper.make_node("twice", ["a"], ["t"], name="inner", domain="local"), leaky],
+                                 [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)], ["slope"])
+    calls = [helper.make_node("block", ["x"], ["h"], name="first", domain="local", slope=0.5),
+             helper.make_node("block", ["h"], ["y"], name="second", domain="local", slope=0.25)]
+    save("function", calls, [x], [floats("y", "n", 3, 1)], functions=[inner, outer], domains=["local"])
+    # Exported with a batch of 2.
+    fixed = [helper.make_node("Transpose", ["x"], ["t"], name="turn", perm=[1, 0, 2]),
+             helper.make_node("Reshape", ["t", "heads"], ["h"], name="heads"),
+             helper.make_node("Transpose", ["h"], ["u"], name="back", perm=[1, 0, 2]),
+             helper.make_node("Reshape", ["u", "split"], ["v"], name="split"),
+             helper.make_node("Reshape", ["v", "flat"], ["y"], name="flat")]
+    save("fixed_batch", fixed, [floats("x", 2, 5, 12)], [y],
+         [tensor_name(np.array([5, 8, 3]), "heads"), tensor_name(np.array([2, 4, 5, 3]), "split"),
+          tensor_name(np.array([2, -1]), "flat")], check=False)
+    save("open_sizes", [helper.make_node("Relu", ["x"], ["y"], name="relu")],
+         [floats("x", "n", 3, "height", "width")], [floats("y", "n", 3, "height", "width")])
+    relu = helper.make_node("Relu", ["x"], ["y"], name="relu")
+    small = floats("x", "n", 3)
+    for name, opset in (("opset6", 6), ("opset99", 99)):
+        save(name, [relu], [small], [y], opset=opset, check=False)
+    save("circle", [helper.make_node("Add", ["x", "b"], ["a"], name="first"),
+                    helper.make_node("Relu", ["a"], ["b"], name="second"),
+                    helper.make_node("Relu", ["b"], ["y"], name="third")], [small], [y], check=False)
+    save("missing", [helper.make_node("Add", ["x", "weigth"], ["y"], name="sum")], [small], [y],
+         [tensor_name(f32(1, 2, 3), "weight")], check=False)
+    save("twice", [helper.make_node("Relu", ["x"], ["y"], name="one"), helper.make_node("Relu", ["x"], ["y"])],
+         [small], [y], check=False)
+    save("no_output", [relu], [small], [helper.make_empty_tensor_value_info("z")], check=False)
+    save("misfit", [helper.make_node("Add", ["x", "w"], ["y"], name="sum")], [small], [y],
+         [tensor_name(np.zeros(4, np.float32), "w")], check=False)
+    body = helper.make_graph([], "body", [], [])
+    save("loop", [helper.make_node("Loop", ["", "", "x"], ["y"], name="loop", body=body)], [small], [y], check=False)
+    short = helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
+    short.dims[0] = 3
+    save("short", [helper.make_node("Add", ["x", "w"], ["y"], name="sum")], [small], [y], [short], check=False)
+    huge = helper.make_tensor("w", TensorProto.FLOAT, [2], [1.0, 2.0])
+    huge.dims.extend([1 << 62, 1 << 62])
+    save("huge", [helper.make_node("Add", ["x", "w"], ["y"], name="sum")], [small], [y], [huge], check=False)
+    eight = helper.make_tensor("w", TensorProto.FLOAT8E4M3FN, [4], b"\1\2\3\4", raw=True)
+    save("float8", [helper.make_node("Cast", ["w"], ["y"], name="cast", to=1)], [], [y], [eight], check=False)
+    with open(os.path.join(OUT, "beside.bin"), "wb") as out:
+        out.write(b"\0" * 8 + f32(1.5, -2.0, 3.25).tobytes())
+    for name, location, offset in (("external", "beside.bin", "8"), ("external_past", "beside.bin", "12"),
+                                   ("external_up", "../onnx/beside.bin", "8"), ("external_root", "/dev/zero", "0"),
+                                   ("external_missing", "besides.bin", "8"), ("external_bad", "beside.bin", "8x")):
+        outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[3], data_location=TensorProto.EXTERNAL)
+        for key, value in (("location", location), ("offset", offset), ("length", "12")):
+            outside.external_data.add(key=key, value=value)
+        save(name, [helper.make_node("Add", ["x", "w"], ["y"], name="sum")], [small], [y], [outside], check=False)
+
+
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
     types()
     folds()
+    shapes()
+    special()

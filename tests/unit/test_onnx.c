@@ -1,6 +1,8 @@
 /* test_onnx.c: models of ONNX as they are read: types, metadata, and what damaged and hostile files say. */
 #include "onnx_common.h"
 
+#include "base/text.h"
+
 /* Every type, as bytes and as a list, against what NumPy put there. */
 static void test_types(void **state)
 {
@@ -40,36 +42,135 @@ static void test_types(void **state)
     cb_onnx_close(graph);
 }
 
-/* Opens the bytes as a model, whatever comes of it. */
-static enum cb_status open_bytes(const char *path, const unsigned char *data, size_t bytes)
+/* Opens and simplifies the bytes as a model, whatever comes of it: no crash, and a sentence where it fails. */
+static enum cb_status open_bytes(const char *path, const void *data, size_t bytes)
 {
     write_file(path, data, bytes);
     struct cb_onnx_graph *graph = NULL;
     struct cb_diag *diag = cb_diag_create();
     enum cb_status status = cb_onnx_open(path, &graph, NULL, diag);
     assert_true((status == CB_OK) == (graph != NULL));
+    if (status == CB_OK) {
+        status = cb_onnx_simplify(graph, NULL, diag);
+    }
     assert_true(status == CB_OK || strstr(first_message(diag), path));
     cb_onnx_close(graph);
     cb_diag_destroy(diag);
     return status;
 }
 
+struct scratch {
+    char *folder, *path;
+};
+
+static struct scratch make_scratch(void)
+{
+    struct scratch scratch = {.folder = make_test_folder()};
+    assert_true(asprintf(&scratch.path, "%s/model.onnx", scratch.folder) > 0);
+    return scratch;
+}
+
+static void drop_scratch(struct scratch *scratch)
+{
+    cb_remove_tree(scratch->folder, NULL);
+    free(scratch->path);
+    free(scratch->folder);
+}
+
+static const char *const small_models[] = {"types", "branch", "function", "fixed_batch", "external", "misfit"};
+enum { SMALL_MODELS = sizeof(small_models) / sizeof(small_models[0]) };
+
+static unsigned char *read_model(const char *name, size_t *out_bytes)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s%s.onnx", ONNX, name);
+    return read_whole(path, out_bytes);
+}
+
 static void test_truncations(void **state)
 {
     (void)state;
-    size_t bytes;
-    unsigned char *data = read_whole(ONNX "types.onnx", &bytes);
-    char *folder = make_test_folder();
-    char *path = NULL;
-    assert_true(asprintf(&path, "%s/cut.onnx", folder) > 0);
-    for (size_t length = 0; length < bytes; length++) {
-        open_bytes(path, data, length);
+    struct scratch scratch = make_scratch();
+    for (size_t i = 0; i < SMALL_MODELS; i++) {
+        size_t bytes;
+        unsigned char *data = read_model(small_models[i], &bytes);
+        for (size_t length = 0; length < bytes; length++) {
+            open_bytes(scratch.path, data, length);
+        }
+        free(data);
     }
-    assert_int_equal(open_bytes(path, data, bytes), CB_OK);
-    cb_remove_tree(folder, NULL);
-    free(path);
-    free(folder);
-    free(data);
+    drop_scratch(&scratch);
+}
+
+/* 6,000 models with one to four bytes changed, and some with a part taken out; always the same ones. */
+static void test_mutations(void **state)
+{
+    (void)state;
+    struct scratch scratch = make_scratch();
+    uint64_t random = 20240607;
+    size_t fine = 0;
+    for (int round = 0; round < 6000; round++) {
+        size_t bytes;
+        unsigned char *data = read_model(small_models[round % SMALL_MODELS], &bytes);
+        for (int i = 0; i < 1 + round / SMALL_MODELS % 4; i++) {
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            size_t at = (size_t)(random >> 33) % bytes;
+            data[at] = random >> 20 & 1 ? (unsigned char)(random >> 24) : data[at] ^ (unsigned char)(1u << (random >> 60 & 7));
+        }
+        if (round % 5 == 0) {
+            size_t at = (size_t)(random >> 17) % bytes, length = (size_t)(random >> 7) % 16;
+            length = length < bytes - at ? length : bytes - at;
+            memmove(data + at, data + at + length, bytes - at - length);
+            bytes -= length;
+        }
+        fine += open_bytes(scratch.path, data, bytes) == CB_OK;
+        free(data);
+    }
+    assert_true(fine > 300 && fine < 5700); /* many changes hit names and values alone */
+    drop_scratch(&scratch);
+}
+
+static void put_length(struct cb_text *out, int field, const struct cb_text *content)
+{
+    unsigned char head[12];
+    size_t length = content->length, at = 0;
+    head[at++] = (unsigned char)(field << 3 | 2);
+    do {
+        head[at++] = (unsigned char)((length & 127) | (length > 127 ? 128 : 0));
+        length >>= 7;
+    } while (length);
+    cb_text_add_bytes(out, head, at);
+    cb_text_add_bytes(out, content->data, content->length);
+}
+
+/* A graph in an attribute of a node in a graph ..., far deeper than a stack is: GraphProto.node = 1, NodeProto.attribute
+ * = 5, AttributeProto.g = 6; ModelProto.graph = 7. */
+static void test_depth(void **state)
+{
+    (void)state;
+    static const int fields[] = {6, 5, 1};
+    struct scratch scratch = make_scratch();
+    for (int depth = 30; depth < 6000; depth *= 10) {
+        struct cb_text inner = {0};
+        cb_text_add(&inner, "");
+        for (int i = 0; i < depth; i++) {
+            struct cb_text outer = {0};
+            put_length(&outer, fields[i % 3], &inner);
+            cb_text_free(&inner);
+            inner = outer;
+        }
+        struct cb_text model = {0};
+        put_length(&model, 7, &inner);
+        assert_int_equal(open_bytes(scratch.path, model.data, model.length), CB_FORMAT);
+        struct cb_diag *diag = cb_diag_create();
+        struct cb_onnx_graph *graph = NULL;
+        assert_int_equal(cb_onnx_open(scratch.path, &graph, NULL, diag), CB_FORMAT);
+        assert_says(diag, depth > 64 ? "messages are nested too deep" : "no version");
+        cb_diag_destroy(diag);
+        cb_text_free(&inner);
+        cb_text_free(&model);
+    }
+    drop_scratch(&scratch);
 }
 
 int main(void)
@@ -77,6 +178,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types),
         cmocka_unit_test(test_truncations),
+        cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_depth),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
