@@ -352,7 +352,7 @@ def special():
                                  [helper.make_node("Add", ["a", "a"], ["b"], name="sum")],
                                  [helper.make_opsetid("", 17)])
     leaky = helper.make_node("LeakyRelu", ["t"], ["b"], name="leaky")
-    leaky.attribute.append(helper.make_attribute_ref_name(helper.make_attribute("alpha", 0.0), "slope"))
+    leaky.attribute.append(onnx.AttributeProto(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="slope"))
     outer = helper.make_function("local", "block", ["a"], ["b"],
                                  [helper.make_node("twice", ["a"], ["t"], name="inner", domain="local"), leaky],
                                  [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)], ["slope"])
