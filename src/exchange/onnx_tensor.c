@@ -324,7 +324,9 @@ struct cb_onnx_tensor *cb__onnx_make_tensor(struct cb_onnx_graph *graph, enum cb
         return NULL;
     }
     *tensor = (struct cb_onnx_tensor){.name = "", .type = type, .rank = rank, .count = count, .data = data};
-    memcpy(tensor->dims, dims, rank * sizeof(*dims));
+    if (rank > 0) {
+        memcpy(tensor->dims, dims, rank * sizeof(*dims));
+    }
     cb__onnx_dense_strides(tensor);
     return tensor;
 }
