@@ -34,11 +34,15 @@ static enum cb_status create(struct cb_registry *registry, const char *name, str
 
 /* ---- values --------------------------------------------------------------------------------------------------------- */
 
+/* Those that were not loaded: drawing a hundred million numbers takes seconds. Each has a stream of its own, so that it does
+ * not matter which others are drawn. */
 static void draw_params(struct cb_network *net, uint64_t seed)
 {
     for (uint32_t i = 0; i < net->param_count; i++) {
-        cb_param_init(&net->params[i].decl, seed, net->params[i].name, net->params[i].host);
-        net->params[i].source = CB_PARAM_RANDOM;
+        if (net->params[i].source != CB_PARAM_LOADED) {
+            cb_param_init(&net->params[i].decl, seed, net->params[i].name, net->params[i].host);
+            net->params[i].source = CB_PARAM_RANDOM;
+        }
     }
 }
 
@@ -143,13 +147,9 @@ static void find_head_dense(struct cb_model *model)
     }
 }
 
-static enum cb_status fill(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
-                           bool load, struct cb_diag *diag)
+static enum cb_status load_values(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
+                                  struct cb_diag *diag)
 {
-    draw_params(model->net, task->config.seed);
-    if (!load || task->random_weights) {
-        return CB_OK;
-    }
     char *path;
     bool own = task->weights != NULL && strcmp(task->weights->text, "pretrained") != 0;
     if (own) {
@@ -161,6 +161,16 @@ static enum cb_status fill(struct cb_model *model, const struct cb_task *task, c
         CB_TRY(cb_backbone_weights((struct cb_backbone *)(uintptr_t)backbone, &path, diag));
     }
     return cb_model_load_weights(model, backbone, path, own ? &task->weights->at : NULL, diag);
+}
+
+static enum cb_status fill(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
+                           bool load, struct cb_diag *diag)
+{
+    if (load && !task->random_weights) {
+        CB_TRY(load_values(model, task, backbone, diag));
+    }
+    draw_params(model->net, task->config.seed);
+    return CB_OK;
 }
 
 static enum cb_status build(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
@@ -243,7 +253,6 @@ enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct
 {
     struct cb_model *model;
     CB_TRY(cb_model_outline(backbone, registry, &model, diag));
-    draw_params(model->net, 0);
     enum cb_status status = CB_OK;
     char *path = weights != NULL ? cb_arena_strdup(model->net->arena, weights) : NULL;
     if (!random && path == NULL) {
@@ -252,6 +261,7 @@ enum cb_status cb_model_from_backbone(const struct cb_backbone *backbone, struct
     if (status == CB_OK && path != NULL) {
         status = cb_model_load_weights(model, backbone, path, NULL, diag);
     }
+    draw_params(model->net, 0);
     if (status != CB_OK) {
         cb_model_destroy(model);
         return status;

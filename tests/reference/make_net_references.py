@@ -53,7 +53,7 @@ SUMS = 8
 STEPS = 10
 ROUNDINGS = 3  # runs in single precision for the gradients
 SAMPLE = 20
-ZOO_ROUNDINGS = 6  # large networks have many ReLUs, of which some flip
+ZOO_ROUNDINGS = 4  # large networks have many ReLUs, of which some flip
 ZOO_DESCENTS = 2  # of the zoo, whose networks are large
 DESCENTS = 16  # and for the ten steps, which amplify rounding as chance has it: one ReLU that flips is enough
 LEAVES = {'weight': 'w', 'bias': 'b', 'running_mean': 'mean', 'running_var': 'var'}
@@ -485,8 +485,9 @@ def main():
     wanted = [a for a in sys.argv[1:] if a != '--names'] or list(REFERENCES) + [n[0] for n in NAMES]
     for name in [n for n in wanted if n in REFERENCES and '--names' not in sys.argv]:
         folder = 'zoo' if name in net_zoo.ZOO and not net_zoo.ZOO[name].usual else ''
+        text = write(reference(name)) + '\n'
         with open(os.path.join(NETS, folder, name + '.json'), 'w') as file:
-            file.write(write(reference(name)) + '\n')
+            file.write(text)
         print(name, flush=True)
     versions = {'torchvision': torchvision.__version__, 'timm': timm.__version__, 'transformers': importlib.metadata.version('transformers')}
     for name, whose, make, size in NAMES:

@@ -43,18 +43,18 @@ ZOO = {
     'vgg16_bn': net('torchvision:vgg16_bn', 64, 2, 0.0002),
     'vgg19': net('torchvision:vgg19', 64, 2, 0.0002),
     'vgg19_bn': net('torchvision:vgg19_bn', 64, 2, 0.0002),
-    'resnet34': net('torchvision:resnet34', 64, 4, 0.0005),
-    'resnet101': net('torchvision:resnet101', 64, 4, 0.0002),
-    'resnet152': net('torchvision:resnet152', 64, 4, 0.0002),
-    'resnext50_32x4d': net('torchvision:resnext50_32x4d', 64, 4, 0.0003),
-    'resnext101_32x8d': net('torchvision:resnext101_32x8d', 64, 4, 0.0002),
-    'resnext101_64x4d': net('torchvision:resnext101_64x4d', 64, 4, 0.0002),
-    'wide_resnet50_2': net('torchvision:wide_resnet50_2', 64, 4, 0.0003),
-    'wide_resnet101_2': net('torchvision:wide_resnet101_2', 64, 4, 0.0002),
+    'resnet34': net('torchvision:resnet34', 64, 4, 0.0005, 2),
+    'resnet101': net('torchvision:resnet101', 64, 4, 0.0002, 2),
+    'resnet152': net('torchvision:resnet152', 64, 4, 0.0002, 2),
+    'resnext50_32x4d': net('torchvision:resnext50_32x4d', 64, 4, 0.0003, 2),
+    'resnext101_32x8d': net('torchvision:resnext101_32x8d', 64, 4, 0.0002, 2),
+    'resnext101_64x4d': net('torchvision:resnext101_64x4d', 64, 4, 0.0002, 2),
+    'wide_resnet50_2': net('torchvision:wide_resnet50_2', 64, 4, 0.0003, 2),
+    'wide_resnet101_2': net('torchvision:wide_resnet101_2', 64, 4, 0.0002, 2),
     'densenet121': net('torchvision:densenet121', 64, 4, 0.0005, 16, usual=True),
-    'densenet161': net('torchvision:densenet161', 64, 4, 0.0005, 16),
-    'densenet169': net('torchvision:densenet169', 64, 4, 0.0005, 16),
-    'densenet201': net('torchvision:densenet201', 64, 4, 0.0005, 16),
+    'densenet161': net('torchvision:densenet161', 64, 4, 0.0005, 3),
+    'densenet169': net('torchvision:densenet169', 64, 4, 0.0005, 3),
+    'densenet201': net('torchvision:densenet201', 64, 4, 0.0005, 3),
     'squeezenet1_0': net('torchvision:squeezenet1_0', 64, 4, 0.002),
     'squeezenet1_1': net('torchvision:squeezenet1_1', 64, 4, 0.002, usual=True),
     'googlenet': net('torchvision:googlenet', 64, 4, 0.0005, 12, usual=True),
@@ -118,7 +118,7 @@ OTHERS = [
     ('wide_resnet50_2', 'timm:wide_resnet50_2'), ('wide_resnet101_2', 'timm:wide_resnet101_2'),
     ('vgg11', 'timm:vgg11', 224), ('vgg16', 'timm:vgg16', 224), ('vgg19_bn', 'timm:vgg19_bn', 224),
     ('densenet121', 'timm:densenet121'), ('densenet161', 'timm:densenet161'), ('densenet169', 'timm:densenet169'),
-    ('densenet201', 'timm:densenet201'), ('inception_v3', 'timm:inception_v3', 96),
+    ('densenet201', 'timm:densenet201'), ('inception_v3', 'timm:inception_v3', 299),
     ('resnet18', 'transformers:resnet18'), ('resnet50', 'transformers:resnet50'),
     # ----
     ('vit_tiny_patch16_224', 'timm:vit_tiny_patch16_224'), ('vit_tiny_patch16_224', 'transformers:vit_tiny'),
@@ -168,15 +168,25 @@ ARGUMENTS = {
 }
 
 
-def make(source, options=None):
-    """The library's own network with random weights; it gives scores."""
+# The files that a library downloads may be older than the names in it: (pattern, replacement) for those who begin so.
+OLD_FILES = {
+    'torchvision:densenet': [(r'(denselayer\d+\.(?:norm|conv))([12])', r'\1.\2')],
+}
+
+
+def make(source, options=None, whole=False):
+    """The library's own network with random weights; it gives scores. `options`: where ARGUMENTS has none of it. `whole`: with
+    auxiliary heads, as in a file."""
     library, _, name = source.partition(':')
+    arguments = dict(ARGUMENTS.get(source, options or {}))
+    if whole and 'aux_logits' in arguments:
+        arguments['aux_logits'] = True
     if library == 'torchvision':
         import torchvision
-        return getattr(torchvision.models, name)(**ARGUMENTS.get(source, options or {}))
+        return getattr(torchvision.models, name)(**arguments)
     if library == 'timm':
         import timm
-        return timm.create_model(name, **ARGUMENTS.get(source, options or {}))
+        return timm.create_model(name, **arguments)
     if library == 'transformers':
         return getattr(importlib.import_module('hugging_face'), name)()
     raise SystemExit('%s: a source begins with torchvision:, timm: or transformers:' % source)
