@@ -474,7 +474,6 @@ def wheel_names():
 
 
 def write_names(name, whose, version, lines):
-    os.makedirs(os.path.join(NETS, 'names'), exist_ok=True)
     with open(os.path.join(NETS, 'names', '%s.%s.txt' % (name, whose)), 'w') as file:
         file.write('# %s %s: tensors of %s in the order in which the layers run\n' % (whose, version, name))
         file.write('\n'.join(lines) + '\n')
