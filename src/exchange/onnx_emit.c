@@ -106,8 +106,14 @@ void cb__emit_affine(struct cb_emit *e)
     enum cb_layout layout = cb__emit_native(e, 0);
     int64_t dims[CB_MAX_RANK];
     uint32_t count = channel_dims(layout, x->rank, x->dims[x->rank - 1], dims);
-    const char *scale = cb__emit_floats(e, "scale", count, dims, e->affine_scale[node]);
-    const char *shift = cb__emit_floats(e, "shift", count, dims, e->affine_shift[node]);
+    const char *weight = cb_arena_printf(e->draft.arena, "%s.weight", e->node->name);
+    const char *bias = cb_arena_printf(e->draft.arena, "%s.bias", e->node->name);
+    if (weight == NULL || bias == NULL) {
+        cb__draft_no_memory(&e->draft);
+        return;
+    }
+    const char *scale = cb__draft_initializer(&e->draft, weight, CB_DRAFT_F32, count, dims, e->affine_scale[node]);
+    const char *shift = cb__draft_initializer(&e->draft, bias, CB_DRAFT_F32, count, dims, e->affine_shift[node]);
     const char *scaled =
         cb__emit_op(e, "Mul", CB_DRAFT_IN(cb__emit_x(e, 0, layout), scale), CB_DRAFT_PLAIN);
     cb__emit_y(e, 0, cb__emit_op(e, "Add", CB_DRAFT_IN(scaled, shift), CB_DRAFT_PLAIN), layout);

@@ -13,10 +13,10 @@ static const char *name_of(struct cb_emit *e, const struct cb_param *param)
     return name != NULL ? name : cb__draft_no_memory(&e->draft);
 }
 
-/* "conv1/axes": a constant of this layer. */
+/* "/conv1/axes": a constant of this layer. Importers tell those from trained values by the "/". */
 static const char *constant_name(struct cb_emit *e, const char *name)
 {
-    const char *full = cb_arena_printf(e->draft.arena, "%s/%s", e->node->name, name);
+    const char *full = cb_arena_printf(e->draft.arena, "/%s/%s", e->node->name, name);
     return full != NULL ? full : cb__draft_no_memory(&e->draft);
 }
 
