@@ -1,12 +1,12 @@
 /* onnx.h: an ONNX model in memory: a small graph of our own, of which constants and shapes are known.
  *
  * cb_onnx_open maps the file, looks over its bytes (depth, counts, sizes) before protobuf-c sees them, and makes values
- * and nodes of it. Tensors stay where they are, in the mapped file or the mapped file beside it (external data), so that
- * a model of 500 MB needs its own 500 MB once. Local functions are written out where they are called.
+ * and nodes of it. Tensors stay where they are, in the mapped file or the mapped file beside it (external data), so
+ * that a model of 500 MB needs its own 500 MB once. Local functions are written out where they are called.
  *
  * cb_onnx_simplify then walks the nodes once, in order: what can be computed without the input becomes a constant,
- * arithmetic on shapes disappears, an If takes the branch that its condition names, Identity and Dropout fall away, every
- * value gets its type and shape, and nodes that feed no output go.
+ * arithmetic on shapes disappears, an If takes the branch that its condition names, Identity and Dropout fall away,
+ * every value gets its type and shape, and nodes that feed no output go.
  *
  * The batch: dim 0 of the model's first input is N, whatever number the file has there, and stays N in all shapes: a dim
  * is `fixed + batch * N`. A Reshape to [1, 768] of a file that was exported with a batch of 1 is one to [N, 768].
@@ -82,7 +82,7 @@ struct cb_onnx_value {
     bool is_output;         /* of the model; set by cb_onnx_simplify */
     bool is_repeated;       /* `constant` has 1 as its first dim where the value has N: every sample is the same */
     uint32_t rank;
-    struct cb_onnx_dim dims[CB_MAX_RANK];   /* before cb_onnx_simplify an input's open dim is -1 */
+    struct cb_onnx_dim dims[CB_MAX_RANK];   /* before cb_onnx_simplify an input's open dim is -1 or 0 */
     const char *symbols[CB_MAX_RANK];       /* of an input: the file's names of its dims, NULL where it has none */
     const struct cb_onnx_tensor *constant;  /* initializer, or computed; NULL: it depends on the input (or on N) */
     const struct cb_onnx_dim *elements;     /* of an integer value that depends on N alone (a shape): one a element */

@@ -319,14 +319,15 @@ static enum cb_status read_shape(const struct cb_onnx_graph *graph, const Onnx__
                                  struct cb_onnx_value *value, struct cb_diag *diag)
 {
     if (shape->n_dim > CB_MAX_RANK) {
-        return cb_fail(diag, CB_UNSUPPORTED, graph->model->at, "`%s`: input `%s` has %zu dimensions; at most %d are read",
-                       graph->path, value->name, shape->n_dim, CB_MAX_RANK);
+        return cb_fail(diag, CB_UNSUPPORTED, graph->model->at,
+                       "`%s`: input `%s` has %zu dimensions; at most %d are read", graph->path, value->name,
+                       shape->n_dim, CB_MAX_RANK);
     }
     value->has_shape = true;
     value->rank = (uint32_t)shape->n_dim;
     for (uint32_t i = 0; i < value->rank; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
-        bool is_open = dim->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE || dim->dim_value <= 0;
+        bool is_open = dim->value_case != ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE || dim->dim_value < 0;
         value->dims[i].fixed = is_open ? -1 : dim->dim_value;
         if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM && dim->dim_param &&
             *dim->dim_param) {

@@ -1,5 +1,5 @@
-/* onnx_eval.c: arithmetic on constants, element by element. Reals are computed in double and rounded once to the type of
- * the output, which for float is what computing in float gives (sums, products, quotients, roots). */
+/* onnx_eval.c: arithmetic on constants, element by element. Reals are computed in double and rounded once to the type
+ * of the output, which for float is what computing in float gives (sums, products, quotients, roots). */
 #include <math.h>
 #include <string.h>
 
@@ -207,8 +207,8 @@ static bool combine(struct cb__onnx_work *w, enum operation operation, const str
     struct cb_onnx_tensor wide_a, wide_b;
     struct cb__onnx_walk at_a, at_b;
     bool is_real = cb_onnx_type_is_real(a->type) || cb_onnx_type_is_real(b->type);
-    if (operation == NO_OPERATION || (is_real && operation == MOD) || a->type == CB_ONNX_STRING ||
-        ((a->type == CB_ONNX_UINT64 || b->type == CB_ONNX_UINT64) && operation > MUL)) {
+    bool is_wide = !is_real && (a->type == CB_ONNX_UINT64 || b->type == CB_ONNX_UINT64) && operation > MUL;
+    if (operation == NO_OPERATION || (is_real && operation == MOD) || a->type == CB_ONNX_STRING) {
         return false;
     }
     spread(w, a, &wide_a);
@@ -216,14 +216,15 @@ static bool combine(struct cb__onnx_work *w, enum operation operation, const str
     cb__onnx_walk_begin(&at_a, &wide_a);
     cb__onnx_walk_begin(&at_b, &wide_b);
     for (int64_t i = 0; i < y->count; i++) {
-        int64_t integer;
         if (is_real) {
             cb__onnx_store_real(y, i, real_of(operation, cb__onnx_load_real(a, at_a.offset),
                                               cb__onnx_load_real(b, at_b.offset)));
-        } else if (int_of(operation, cb__onnx_load_int(a, at_a.offset), cb__onnx_load_int(b, at_b.offset), &integer)) {
-            cb__onnx_store_int(y, i, integer);
         } else {
-            return false;
+            int64_t left = cb__onnx_load_int(a, at_a.offset), right = cb__onnx_load_int(b, at_b.offset), integer;
+            if ((is_wide && (left < 0 || right < 0)) || !int_of(operation, left, right, &integer)) {
+                return false;
+            }
+            cb__onnx_store_int(y, i, integer);
         }
         cb__onnx_walk_next(&at_a);
         cb__onnx_walk_next(&at_b);

@@ -62,15 +62,16 @@ static enum cb_status resolve_dim(struct cb_onnx_graph *graph, const struct cb_o
     struct cb_onnx_dim *dim = &input->dims[axis];
     const struct cb_onnx_size *size = find_size(options, input, axis);
     bool keeps = options && options->keep_batch;
-    bool is_open = dim->fixed < 0;
+    bool is_open = dim->fixed < 0 || (dim->fixed == 0 && !keeps); /* old exporters wrote 0 for what they did not know */
     if (is_first && axis == 0 && is_open) {
         *dim = (struct cb_onnx_dim){0, 1};
         return CB_OK;
     }
     if (!is_open) {
         if (size && axis > 0 && size->size != dim->fixed) {
-            return cb_fail(diag, CB_INVALID, NULL, "`%s`: dim %u of input `%s` is %" PRId64 " in the file, it cannot be %"
-                           PRId64, graph->path, axis, input->name, dim->fixed, size->size);
+            return cb_fail(diag, CB_INVALID, NULL,
+                           "`%s`: dim %u of input `%s` is %" PRId64 " in the file, it cannot be %" PRId64, graph->path,
+                           axis, input->name, dim->fixed, size->size);
         }
         if (axis == 0 && !keeps && graph->batch > 0 && dim->fixed == graph->batch) {
             *dim = (struct cb_onnx_dim){0, 1};

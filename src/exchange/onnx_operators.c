@@ -39,7 +39,7 @@ static const struct cb__onnx_operator operators[] = {
     {"CumSum", INFER(same), EVAL(cumsum), 0, 0},
     {"DepthToSpace", INFER(depth_to_space), NULL, 0, 0},
     {"Div", INFER(broadcast), EVAL(binary), S, 0},
-    {"Dropout", INFER(same), NULL, 0, 0},
+    {"Dropout", INFER(dropout), NULL, 0, 0},
     {"Einsum", INFER(einsum), NULL, 0, 0},
     {"Elu", INFER(same), NULL, 0, 0},
     {"Equal", INFER(compare), EVAL(binary), S, 0},

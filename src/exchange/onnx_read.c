@@ -64,13 +64,15 @@ static enum cb_status check_model(struct cb_onnx_graph *graph, struct cb_diag *d
     }
     graph->ir_version = proto->ir_version;
     if (proto->ir_version < 1 || proto->ir_version > MAX_IR_VERSION) {
-        return cb_fail(diag, CB_UNSUPPORTED, at, "`%s` is written in version %" PRId64 " of ONNX's format; 1 to %d are read",
-                       graph->path, proto->ir_version, MAX_IR_VERSION);
+        return cb_fail(diag, CB_UNSUPPORTED, at,
+                       "`%s` is written in version %" PRId64 " of ONNX's format; 1 to %d are read", graph->path,
+                       proto->ir_version, MAX_IR_VERSION);
     }
     CB_TRY(check_opset(graph, proto->opset_import, proto->n_opset_import, &graph->opset, diag));
     if (graph->opset == 0) {
-        return cb_fail(diag, CB_UNSUPPORTED, at, "`%s` does not say in which opset of ONNX it is written; %d to %d are read",
-                       graph->path, CB_ONNX_OPSET_MIN, CB_ONNX_OPSET_MAX);
+        return cb_fail(diag, CB_UNSUPPORTED, at,
+                       "`%s` does not say in which opset of ONNX it is written; %d to %d are read", graph->path,
+                       CB_ONNX_OPSET_MIN, CB_ONNX_OPSET_MAX);
     }
     if (proto->n_functions > MAX_FUNCTIONS) {
         return cb_fail(diag, CB_UNSUPPORTED, at, "`%s` has %zu functions; at most %d are read", graph->path,
@@ -78,7 +80,8 @@ static enum cb_status check_model(struct cb_onnx_graph *graph, struct cb_diag *d
     }
     for (size_t i = 0; i < proto->n_functions; i++) {
         int64_t opset;
-        CB_TRY(check_opset(graph, proto->functions[i]->opset_import, proto->functions[i]->n_opset_import, &opset, diag));
+        const Onnx__FunctionProto *function = proto->functions[i];
+        CB_TRY(check_opset(graph, function->opset_import, function->n_opset_import, &opset, diag));
     }
     graph->name = proto->graph->name ? proto->graph->name : "";
     graph->producer = proto->producer_name ? proto->producer_name : "";

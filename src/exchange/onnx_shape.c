@@ -192,6 +192,16 @@ enum cb_status cb__onnx_infer_cast(struct cb__onnx_work *w)
     return cb__onnx_has(w, 0) ? cb__onnx_give(w, 0, type, w->in[0].rank, w->in[0].dims) : CB_OK;
 }
 
+/* The mask is bool since opset 10, before of the input's type. */
+enum cb_status cb__onnx_infer_dropout(struct cb__onnx_work *w)
+{
+    if (!cb__onnx_has(w, 0)) {
+        return CB_OK;
+    }
+    CB_TRY(cb__onnx_give(w, 0, w->in[0].type, w->in[0].rank, w->in[0].dims));
+    return cb__onnx_give(w, 1, w->opset >= 10 ? CB_ONNX_BOOL : w->in[0].type, w->in[0].rank, w->in[0].dims);
+}
+
 /* Output 0 as input 0; the others (means, deviations of training) are not known. */
 enum cb_status cb__onnx_infer_norm(struct cb__onnx_work *w)
 {

@@ -1,4 +1,4 @@
-/* onnx_simplify.c: one walk over the nodes: branches taken, constants computed, shapes found, what does nothing removed. */
+/* onnx_simplify.c: one walk over the nodes: branches taken, constants computed, shapes found, what does nothing goes. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -133,7 +133,7 @@ static enum cb_status infer(struct simplifier *s, const struct cb_onnx_node *nod
 
 enum knowledge { UNKNOWN, KNOWN_REPEATED, KNOWN_BY_BATCH, KNOWN };
 
-/* What is known of a node's inputs: all their values; all for each batch size; all but that some are repeated N times. */
+/* What is known of a node's inputs: all their values; all for each batch size; all, but some are repeated N times. */
 static enum knowledge look_at_inputs(const struct cb_onnx_node *node, const struct cb__onnx_operator *operator)
 {
     enum knowledge least = KNOWN;

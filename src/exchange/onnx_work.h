@@ -101,6 +101,7 @@ enum cb_status cb__onnx_infer_broadcast(struct cb__onnx_work *w);  /* type of in
 enum cb_status cb__onnx_infer_compare(struct cb__onnx_work *w);    /* bool */
 enum cb_status cb__onnx_infer_where(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_cast(struct cb__onnx_work *w);
+enum cb_status cb__onnx_infer_dropout(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_norm(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_matmul(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_gemm(struct cb__onnx_work *w);
