@@ -197,7 +197,7 @@ NAMES = [
     ('mobilenet_v2', 'torchvision', torchvision.models.mobilenet_v2, 64),
     ('mobilenet_v2', 'timm', lambda: timm.create_model('mobilenetv2_100'), 64),
     ('efficientnet_lite0', 'timm', lambda: timm.create_model('tf_efficientnet_lite0'), 64),
-    *[(name, source.partition(':')[0], functools.partial(net_zoo.make, source), 64) for name, source in [
+    *[(name, source.partition(':')[0], functools.partial(net_zoo.make, source), 96) for name, source in net_zoo.NAMED + [
         ('mobilenet_v1', 'timm:mobilenetv1_100'), ('mobilenet_v1_google', 'transformers:mobilenet_v1'),
         ('mobilenet_v2_google', 'transformers:mobilenet_v2'),
         ('mobilenet_v3_large', 'torchvision:mobilenet_v3_large'), ('mobilenet_v3_large', 'timm:mobilenetv3_large_100'),

@@ -156,6 +156,14 @@ OTHERS = [
     ('convnext_base', 'torchvision:convnext_base'), ('convnext_tiny', 'transformers:convnext_tiny'),
 ]
 
+# Of those of the ResNets' kin and their time, whose tensors' names are stored for a machine without PyTorch (names/*.txt).
+NAMED = [
+    ('alexnet', 'torchvision:alexnet'), ('vgg16_bn', 'torchvision:vgg16_bn'), ('squeezenet1_1', 'torchvision:squeezenet1_1'),
+    ('densenet121', 'torchvision:densenet121'), ('googlenet', 'torchvision:googlenet'),
+    ('inception_v3', 'torchvision:inception_v3'), ('resnext50_32x4d', 'torchvision:resnext50_32x4d'),
+    ('resnet18', 'transformers:resnet18'), ('resnet50', 'transformers:resnet50'),
+]
+
 # The auxiliary heads are left out, as they are in inference; the scaling that torchvision puts in front of these two when it
 # loads its files is in our input contracts.
 ARGUMENTS = {
