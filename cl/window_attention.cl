@@ -7,10 +7,8 @@
  * x and dx [N,H,W,3,heads,D] (queries, keys, values), y and dy [N,H,W,heads,D], w [(2 S - 1)^2, heads], lse and delta
  * [N,heads,H,W]. Windows of S x S pixels: place (i, j) of the moved picture is pixel ((i + shift_h) % H,
  * (j + shift_w) % W). */
-#include "cambium.clh"
+#include "window_attention.clh"
 #include "epilogue.clh"
-
-#define SIZES int N, int H, int W, int S, int shift_h, int shift_w, int heads, int D, float scale
 
 static float window_attention_dot(__global const float *a, __global const float *b, int count)
 {
@@ -20,29 +18,6 @@ static float window_attention_dot(__global const float *a, __global const float 
         sum = CB_FMA(a[i], b[i], sum);
     }
     return sum;
-}
-
-/* Place along one axis of `size` in the moved picture: the pixel at it, and the other way round. */
-static int window_attention_pixel(int place, int shift, int size)
-{
-    return place + shift < size ? place + shift : place + shift - size;
-}
-
-static int window_attention_place(int pixel, int shift, int size)
-{
-    return pixel >= shift ? pixel - shift : pixel - shift + size;
-}
-
-/* Whether two places of one window are on the same side of the picture's end, beyond which it comes in again. */
-static bool window_attention_meet(int a, int b, int shift, int size)
-{
-    return (a < size - shift) == (b < size - shift);
-}
-
-/* Row of the table for a query dy below and dx right of its key. */
-static int window_attention_distance(int dy, int dx, int S)
-{
-    return (dy + S - 1) * (2 * S - 1) + dx + S - 1;
 }
 
 /* lse NULL: is not kept. Work-items: (H W, heads, N). */

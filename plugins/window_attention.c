@@ -140,10 +140,41 @@ static enum cb_status plain_backward_run(struct cb_instance *in)
                      CB_A_TENSOR(in->dx[0]), BACKWARD_ARGS(in), CB_A_I32(in->dx_accumulate & 1u), SIZE_ARGS(s));
 }
 
+/* ---- tile: a head of a window per work-item, on processors (cl/window_attention_tile.cl) ------------------------- */
+
+static bool tile_accepts(const struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    return s.s <= 8 && s.d % 16 == 0 && s.d <= 64;
+}
+
+/* Compiled for the channels of a head, sixteen a piece. */
+static enum cb_status tile_forward_prepare(struct cb_instance *in)
+{
+    static const char *const defines[] = {"-DWINDOW_ATTENTION_PIECES=1", "-DWINDOW_ATTENTION_PIECES=2",
+                                          "-DWINDOW_ATTENTION_PIECES=3", "-DWINDOW_ATTENTION_PIECES=4"};
+    return in->host->kernel(in->core, "window_attention_tile", "window_attention_forward_tile",
+                            defines[sizes_of(in).d / 16 - 1]);
+}
+
+static enum cb_status tile_forward_run(struct cb_instance *in)
+{
+    const struct sizes s = sizes_of(in);
+    const uint64_t windows = (uint64_t)(s.h / s.s * (s.w / s.s));
+    return CB_LAUNCH(in, 0, CB_GRID_LOCAL(windows, (uint64_t)s.heads, (uint64_t)s.n, 1, 1, 1), CB_A_TENSOR(in->y[0]),
+                     CB_A_TENSOR(in->saved[0]), CB_A_TENSOR(in->x[0]), CB_A_TENSOR(in->params[0]), SIZE_ARGS(s));
+}
+
 static const struct cb_variant variants[] = {
+    {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "tile", CB_CAP_TILE, tile_accepts, tile_forward_prepare, NULL,
+     tile_forward_run},
     {CB_PASS_FORWARD, CB_VARIANT_EPILOGUE, "plain", .run = plain_forward_run, .kernels = "window_attention_forward"},
     {CB_PASS_BACKWARD, 0, "plain", .prepare = prepare_delta, .run = plain_backward_run,
      .kernels = "window_attention_delta window_attention_dx window_attention_dw"},
+};
+
+static const char *const trials[] = {
+    "[{conv2d: {filters: 96, kernel: [2, 3]}}, {window_attention: {heads: 2, window: 4, shift: 1}}, flatten]",
 };
 
 CB_PLUGIN({
@@ -158,5 +189,6 @@ CB_PLUGIN({
     .dx_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .dw_needs = CB_NEEDS_X | CB_NEEDS_Y | CB_NEEDS_PARAMS | CB_NEEDS_SAVED,
     .variants = CB_ARRAY(variants),
+    .trials = CB_ARRAY(trials),
     .infer = window_attention_infer,
 })

@@ -101,12 +101,12 @@ ZOO = {
 
     # ---- ViT, DeiT, DINOv2, Swin, CLIP
     'vit_tiny_patch16_224': net('timm:vit_tiny_patch16_224', 64, 4, 0.002, usual=True, rename=TOKENS),
-    'vit_small_patch16_224': net('timm:vit_small_patch16_224', 64, 4, 0.002, rename=TOKENS),
-    'vit_base_patch32_224': net('timm:vit_base_patch32_224', 64, 2, 0.001, rename=TOKENS),
-    'deit_small_patch16_224': net('timm:deit_small_patch16_224', 64, 4, 0.002, rename=TOKENS),
-    'vit_small_patch14_dinov2': net('timm:vit_small_patch14_dinov2', 56, 4, 0.0005, usual=True, rename=TOKENS),
-    'swin_t': net('torchvision:swin_t', 64, 4, 0.001, usual=True, rename=SWIN),
-    'clip_vit_b32': net('transformers:clip_vit_b32_by_timm', 64, 2, 0.0005, rename=TOKENS),
+    'vit_small_patch16_224': net('timm:vit_small_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
+    'vit_base_patch32_224': net('timm:vit_base_patch32_224', 64, 2, 0.001, 1, rename=TOKENS),
+    'deit_small_patch16_224': net('timm:deit_small_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
+    'vit_small_patch14_dinov2': net('timm:vit_small_patch14_dinov2', 56, 2, 0.0005, 1, usual=True, rename=TOKENS),
+    'swin_t': net('torchvision:swin_t', 64, 2, 0.001, 1, usual=True, rename=SWIN),
+    'clip_vit_b32': net('transformers:clip_vit_b32_by_timm', 64, 2, 0.0005, 1, rename=TOKENS),
 }
 
 # Other libraries' networks of ours, through the name maps: (ours, source), or (ours, source, pixels).
