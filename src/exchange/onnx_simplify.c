@@ -408,11 +408,13 @@ static enum cb_status check_subgraphs(struct simplifier *s, const struct cb_onnx
 /* Computes what can be; `*out_done`: the node is not needed any more. */
 static enum cb_status fold_and_infer(struct simplifier *s, struct cb_onnx_node *node, bool *out_done)
 {
+    cb__onnx_unpick(s->graph, node, s->file_batch);
     const struct cb__onnx_operator *operator = cb__onnx_operator(node);
     *out_done = false;
     if (!operator) {
         return CB_OK;
     }
+    cb__onnx_repeat_constants(s->graph, node, operator, s->file_batch);
     enum knowledge is = operator->eval ? look_at_inputs(node, operator) : UNKNOWN;
     /* A batch that the file has as a number may be written into the shape of an Expand. */
     bool may_have_batch = is == KNOWN && s->file_batch > 1 && operator->eval == cb__onnx_eval_expand;

@@ -69,6 +69,12 @@ static inline int64_t cb__onnx_plus(int64_t a, int64_t b)
     return __builtin_add_overflow(a, b, &out) ? INT64_MAX : out;
 }
 
+/* What an export with a fixed batch left (onnx_fixed.c): inputs of a node that hold the same for each sample become
+ * repeated ones; a Gather of all elements in order becomes a Reshape. */
+void cb__onnx_repeat_constants(struct cb_onnx_graph *graph, struct cb_onnx_node *node,
+                               const struct cb__onnx_operator *operator, int64_t file_batch);
+void cb__onnx_unpick(struct cb_onnx_graph *graph, struct cb_onnx_node *node, int64_t file_batch);
+
 /* Dims of the inputs (onnx_inputs.c); dead nodes and consumers (onnx_tidy.c). */
 enum cb_status cb__onnx_resolve_inputs(struct cb_onnx_graph *graph, const struct cb_onnx_options *options,
                                        struct cb_diag *diag);

@@ -368,6 +368,16 @@ def special():
     save("fixed_batch", fixed, [floats("x", 2, 5, 12)], [y],
          [tensor_name(np.array([5, 8, 3]), "heads"), tensor_name(np.array([2, 4, 5, 3]), "split"),
           tensor_name(np.array([2, -1]), "flat")], check=False)
+    same = np.tile(np.arange(60, dtype=np.float32).reshape(1, 5, 12), (2, 1, 1))
+    batch = [helper.make_node("Conv", ["same", "filters"], ["c"], name="conv"),
+             helper.make_node("Concat", ["x", "same", "c"], ["j"], name="join", axis=1),
+             helper.make_node("ReduceMean", ["j"], ["m"], name="mean", axes=[1], keepdims=0),
+             helper.make_node("Reshape", ["m", "list"], ["l"], name="list"),
+             helper.make_node("Gather", ["l", "all"], ["p"], name="pick", axis=0),
+             helper.make_node("Relu", ["p"], ["y"], name="relu")]
+    save("fixed_constants", batch, [floats("x", 2, 5, 12)], [y],
+         [tensor_name(same, "same"), tensor_name(np.zeros((4, 5, 1), np.float32), "filters"),
+          tensor_name(np.array([24]), "list"), tensor_name(np.arange(24).reshape(2, 12, 1, 1), "all")], check=False)
     save("open_sizes", [helper.make_node("Relu", ["x"], ["y"], name="relu")],
          [floats("x", "n", 3, "height", "width")], [floats("y", "n", 3, "height", "width")])
     relu = helper.make_node("Relu", ["x"], ["y"], name="relu")

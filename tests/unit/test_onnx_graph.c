@@ -73,6 +73,16 @@ static void test_batch(void **state)
     assert_shape(graph->nodes[3]->outputs[0], "[N, 4, 5, 3]");
     assert_shape(graph->outputs[0].value, "[N, 60]");
     cb_onnx_close(graph);
+    graph = simplified("fixed_constants.onnx", NULL);
+    assert_true(graph->nodes[0]->inputs[0]->is_repeated);
+    assert_shape(graph->nodes[0]->outputs[0], "[N, 4, 12]");
+    assert_shape(graph->nodes[1]->inputs[1], "[N, 5, 12]");
+    assert_true(cb_onnx_tensor_real(graph->nodes[1]->inputs[1]->constant, 59) == 59);
+    assert_shape(graph->nodes[1]->outputs[0], "[N, 14, 12]");
+    assert_shape(graph->nodes[3]->outputs[0], "[12N]");
+    assert_string_equal(graph->nodes[4]->op, "Reshape");
+    assert_shape(graph->outputs[0].value, "[N, 12, 1, 1]");
+    cb_onnx_close(graph);
     graph = simplified("fixed_batch.onnx", &(struct cb_onnx_options){.keep_batch = true});
     assert_shape(graph->outputs[0].value, "[2, 60]");
     cb_onnx_close(graph);
