@@ -38,6 +38,7 @@ static const struct cb__onnx_operator operators[] = {
     {"Cosh", INFER(same), EVAL(unary), S, 0},
     {"CumSum", INFER(same), EVAL(cumsum), 0, 0},
     {"DepthToSpace", INFER(depth_to_space), NULL, 0, 0},
+    {"DequantizeLinear", INFER(dequantize), EVAL(dequantize), 0, 0},
     {"Div", INFER(broadcast), EVAL(binary), S, 0},
     {"Dropout", INFER(dropout), NULL, 0, 0},
     {"Einsum", INFER(einsum), NULL, 0, 0},

@@ -108,6 +108,7 @@ enum cb_status cb__onnx_infer_compare(struct cb__onnx_work *w);    /* bool */
 enum cb_status cb__onnx_infer_where(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_cast(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_dropout(struct cb__onnx_work *w);
+enum cb_status cb__onnx_infer_dequantize(struct cb__onnx_work *w); /* the scale's type */
 enum cb_status cb__onnx_infer_norm(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_matmul(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_gemm(struct cb__onnx_work *w);
@@ -171,6 +172,7 @@ bool cb__onnx_eval_many(struct cb__onnx_work *w); /* Min, Max, Sum, Mean */
 bool cb__onnx_eval_where(struct cb__onnx_work *w);
 bool cb__onnx_eval_clip(struct cb__onnx_work *w);
 bool cb__onnx_eval_cast(struct cb__onnx_work *w);
+bool cb__onnx_eval_dequantize(struct cb__onnx_work *w);
 bool cb__onnx_eval_matmul(struct cb__onnx_work *w);
 bool cb__onnx_eval_reduce(struct cb__onnx_work *w);
 bool cb__onnx_eval_arg(struct cb__onnx_work *w);

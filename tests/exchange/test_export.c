@@ -397,6 +397,33 @@ static void imported_again(void **state)
     close_network(&x);
 }
 
+/* int8 weights are imported as the numbers that they stand for, to the last bit of the scale. */
+static void int8_imported(void **state)
+{
+    struct world *w = *state;
+    struct exported x = {.request = {.keep_affine = true}};
+    struct cb_quantised *quantised;
+    uint64_t count;
+    open_network(&x, w, network, NULL);
+    must(w, cb_onnx_quantise(&x.model, &quantised, &count, w->diag));
+    x.request.quantised = quantised;
+    write_and_read(&x);
+    const struct cb_import_request request = {.path = x.request.path, .name = "again"};
+    struct cb_imported *again = cb_imported_create("again");
+    must(w, cb_import_onnx(&request, again, w->diag));
+    bool found = false;
+    for (uint32_t k = 0; k < again->entry_count; k++) {
+        if (strcmp(again->entries[k].name, "conv.w") == 0) {
+            assert_memory_equal(again->entries[k].data, x.model.net->params[0].host,
+                                24 * sizeof(float));
+            found = true;
+        }
+    }
+    assert_true(found);
+    cb_imported_destroy(again);
+    close_network(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(data_beside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(imported_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(int8_imported, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
