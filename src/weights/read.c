@@ -292,6 +292,7 @@ static struct view simplify(const struct cb_tensor_entry *entry)
 
 struct reading {
     struct view view;
+    const struct cb_mapping *mapping;
     const unsigned char *data; /* of the storage */
     int64_t begin;             /* element 0 of the view in it */
     enum cb_stored type;
@@ -313,8 +314,37 @@ static void read_reals(const struct reading *r, int64_t from, int64_t stride, in
     }
 }
 
+enum { GIVEN_BACK = 4 << 20 }; /* bytes of a large tensor that are given back at once while it is read */
+
+/* Elements [*first, end) of the view's storage will not be read again; when they are many their memory is given back. */
+static void give_back(const struct reading *r, int64_t *first, int64_t end)
+{
+    uint64_t begin_bytes = cb_stored_size(r->type, (uint64_t)(r->begin + *first));
+    uint64_t end_bytes = cb_stored_size(r->type, (uint64_t)(r->begin + end));
+    if (end > *first && end_bytes - begin_bytes >= GIVEN_BACK) {
+        cb_file_forget(r->mapping, r->data + begin_bytes, end_bytes - begin_bytes);
+        *first = end;
+    }
+}
+
+/* A long run in pieces, so that no more of the file is in memory than one. */
+static void read_long_run(const struct reading *r, int64_t from, int64_t count, float *out)
+{
+    enum { PIECE = 1 << 20 }; /* a multiple of every block */
+    int64_t first = from;
+    for (int64_t i = 0; i < count; i += PIECE) {
+        int64_t length = count - i < PIECE ? count - i : PIECE;
+        read_reals(r, from + i, 1, length, out + i);
+        give_back(r, &first, from + i + length);
+    }
+}
+
 static void read_run(struct reading *r, int64_t from, int64_t stride, int64_t count, int64_t to)
 {
+    if (!r->integers && stride == 1) {
+        read_long_run(r, from, count, r->reals + to);
+        return;
+    }
     if (!r->integers) {
         read_reals(r, from, stride, count, r->reals + to);
         return;
@@ -335,6 +365,7 @@ static void read_transposed(const struct reading *r, int64_t from, int64_t to)
     uint32_t column = v->rank - 1;
     int64_t row_stride = v->strides[column - 1];
     float *out = r->reals + to;
+    int64_t first = from;
     for (int64_t j = 0; j < v->dims[column]; j += SIDE) {
         int64_t width = v->dims[column] - j < SIDE ? v->dims[column] - j : SIDE;
         for (int64_t i = 0; i < v->dims[column - 1]; i += LENGTH) {
@@ -348,6 +379,9 @@ static void read_transposed(const struct reading *r, int64_t from, int64_t to)
                     row[c] = tile[c * PITCH + k];
                 }
             }
+        }
+        if (v->strides[column] >= row_stride * v->dims[column - 1]) { /* no line comes between those of another */
+            give_back(r, &first, from + (j + width) * v->strides[column]);
         }
     }
 }
@@ -441,6 +475,7 @@ static enum cb_status read_entry(struct cb_tensor_file *whole, const struct cb_t
     const unsigned char *data;
     unsigned char *temporary;
     CB_TRY(cb__storage_load(file, storage, &data, &temporary, diag));
+    r->mapping = &file->mapping;
     r->data = data;
     r->begin = (int64_t)entry->offset;
     r->type = entry->type;
