@@ -35,6 +35,9 @@ static enum cb_status channels_last(struct cb_lower *low, const struct cb_onnx_n
     if (view->rank < 2) {
         return cb__lower_fail(low, "its input has no axis of channels");
     }
+    if (view->axes[0].count > 1 && view->rank == 2 && view->axes[1].count > 0) { /* [N T, C], as it lies: each row alone */
+        return cb__lower_arrange_last(low, view, &view->axes[1]);
+    }
     uint32_t axes[CB_MAX_RANK];
     for (uint32_t i = 2; i < view->rank; i++) {
         axes[i - 2] = i;
@@ -142,6 +145,9 @@ static enum cb_status lower_groupnorm(struct cb_lower *low, const struct cb_onnx
 {
     struct cb_view view;
     CB_TRY(channels_last(low, node, &view));
+    if (view.axes[0].count > 1) {
+        return cb__lower_fail(low, "an axis of the batch and places together is not supported here");
+    }
     const int64_t channels = view.wire_dims[view.wire_rank - 1], groups = cb_onnx_int(node, "num_groups", 1);
     const struct cb_onnx_tensor *scale = cb_onnx_constant(node, 1), *shift = cb_onnx_constant(node, 2);
     if (scale == NULL || shift == NULL || groups < 1 || channels % groups != 0) {

@@ -23,7 +23,7 @@ static const struct cb__onnx_operator operators[] = {
     {"Atanh", INFER(same), EVAL(unary), S, 0},
     {"Attention", INFER(attention), NULL, 0, 0},
     {"AveragePool", INFER(pool), NULL, 0, 0},
-    {"BatchNormalization", INFER(norm), NULL, 0, 0},
+    {"BatchNormalization", INFER(norm), EVAL(batchnorm), 0, 0},
     {"Cast", INFER(cast), EVAL(cast), S, 0},
     {"CastLike", INFER(cast), EVAL(cast), S, 0},
     {"Ceil", INFER(same), EVAL(unary), S, 0},

@@ -166,6 +166,7 @@ struct cb_onnx_tensor *cb__onnx_make_output(struct cb__onnx_work *w, uint32_t i)
 /* A view of input 0's bytes with the dims of output `i`, dense or not; entered there. NULL: no memory. */
 struct cb_onnx_tensor *cb__onnx_view_output(struct cb__onnx_work *w, uint32_t i);
 
+bool cb__onnx_eval_batchnorm(struct cb__onnx_work *w);
 bool cb__onnx_eval_unary(struct cb__onnx_work *w);
 bool cb__onnx_eval_binary(struct cb__onnx_work *w);
 bool cb__onnx_eval_many(struct cb__onnx_work *w); /* Min, Max, Sum, Mean */
