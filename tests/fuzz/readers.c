@@ -149,7 +149,9 @@ static bool run_onnx(const struct fuzz_input *input)
 {
     struct cb_diag *diag = cb_diag_create();
     struct cb_onnx_graph *graph = NULL;
+    const struct cb_onnx_options options = {0};
     enum cb_status status = cb_onnx_open(input->path, &graph, NULL, diag);
+    status = status == CB_OK ? cb_onnx_simplify(graph, &options, diag) : status;
     if (status != CB_OK && !cb_diag_text(diag, 0)) {
         abort();
     }
