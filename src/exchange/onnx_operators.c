@@ -66,6 +66,8 @@ static const struct cb__onnx_operator operators[] = {
     {"HardSwish", INFER(same), NULL, 0, 0},
     {"Hardmax", INFER(same), NULL, 0, 0},
     {"InstanceNormalization", INFER(same), NULL, 0, 0},
+    {"IsInf", INFER(asked), NULL, 0, 0},
+    {"IsNaN", INFER(asked), NULL, 0, 0},
     {"LRN", INFER(same), NULL, 0, 0},
     {"LSTM", INFER(recurrent), NULL, 0, 0},
     {"LayerNormalization", INFER(norm), NULL, 0, 0},

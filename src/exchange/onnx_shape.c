@@ -174,6 +174,12 @@ enum cb_status cb__onnx_infer_compare(struct cb__onnx_work *w)
     return give_broadcast(w, 0, 2, CB_ONNX_BOOL);
 }
 
+/* IsNaN, IsInf. */
+enum cb_status cb__onnx_infer_asked(struct cb__onnx_work *w)
+{
+    return cb__onnx_has(w, 0) ? cb__onnx_give(w, 0, CB_ONNX_BOOL, w->in[0].rank, w->in[0].dims) : CB_OK;
+}
+
 enum cb_status cb__onnx_infer_where(struct cb__onnx_work *w)
 {
     return w->in_count == 3 ? give_broadcast(w, 0, 3, w->in[1].type) : CB_OK;

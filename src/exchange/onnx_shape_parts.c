@@ -207,6 +207,25 @@ enum cb_status cb__onnx_infer_gather_elements(struct cb__onnx_work *w)
     return cb__onnx_give(w, 0, w->in[0].type, w->in[1].rank, w->in[1].dims);
 }
 
+/* In a file that was exported with a batch: indices of every sample, each of which picks from its own. */
+static bool picks_own_sample(const struct cb__onnx_work *w)
+{
+    const struct cb_onnx_tensor *indices = w->in[1].tensor;
+    struct cb__onnx_walk walk;
+    if (w->file_batch < 1 || !w->in[1].is_fixed || indices->rank < 2 || indices->dims[0] != w->file_batch ||
+        w->in[0].dims[0] != w->batch || !cb__onnx_spend(w->graph, indices->count)) {
+        return false;
+    }
+    cb__onnx_walk_begin(&walk, indices);
+    for (int64_t i = 0; i < indices->count; i++) {
+        if (walk.index[indices->rank - 1] == 0 && cb__onnx_load_int(indices, walk.offset) != walk.index[0]) {
+            return false;
+        }
+        cb__onnx_walk_next(&walk);
+    }
+    return true;
+}
+
 /* indices [..., K]: the first K axes behind the batch_dims of the data are replaced. */
 enum cb_status cb__onnx_infer_gather_nd(struct cb__onnx_work *w)
 {
@@ -225,6 +244,9 @@ enum cb_status cb__onnx_infer_gather_nd(struct cb__onnx_work *w)
     }
     for (uint32_t k = (uint32_t)(batch + i->dims[i->rank - 1]); k < x->rank; k++) {
         dims[rank++] = x->dims[k];
+    }
+    if (batch == 0 && picks_own_sample(w)) {
+        dims[0] = w->batch;
     }
     return cb__onnx_give(w, 0, x->type, rank, dims);
 }

@@ -105,6 +105,7 @@ enum cb_status cb__onnx_broadcast(const struct cb__onnx_work *w, uint32_t first,
 enum cb_status cb__onnx_infer_same(struct cb__onnx_work *w);       /* as input 0 */
 enum cb_status cb__onnx_infer_broadcast(struct cb__onnx_work *w);  /* type of input 0 */
 enum cb_status cb__onnx_infer_compare(struct cb__onnx_work *w);    /* bool */
+enum cb_status cb__onnx_infer_asked(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_where(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_cast(struct cb__onnx_work *w);
 enum cb_status cb__onnx_infer_dropout(struct cb__onnx_work *w);

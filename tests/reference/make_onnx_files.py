@@ -378,6 +378,10 @@ def special():
     save("fixed_constants", batch, [floats("x", 2, 5, 12)], [y],
          [tensor_name(same, "same"), tensor_name(np.zeros((4, 5, 1), np.float32), "filters"),
           tensor_name(np.array([24]), "list"), tensor_name(np.arange(24).reshape(2, 12, 1, 1), "all")], check=False)
+    own = np.stack(np.meshgrid(np.arange(2), np.arange(3), indexing="ij"), -1)
+    save("fixed_indices", [helper.make_node("GatherND", ["x", "own"], ["g"], name="own"),
+                           helper.make_node("IsNaN", ["g"], ["y"], name="ask")],
+         [floats("x", 2, 5, 12)], [y], [tensor_name(own, "own")], check=False)
     save("open_sizes", [helper.make_node("Relu", ["x"], ["y"], name="relu")],
          [floats("x", "n", 3, "height", "width")], [floats("y", "n", 3, "height", "width")])
     relu = helper.make_node("Relu", ["x"], ["y"], name="relu")

@@ -83,6 +83,10 @@ static void test_batch(void **state)
     assert_string_equal(graph->nodes[4]->op, "Reshape");
     assert_shape(graph->outputs[0].value, "[N, 12, 1, 1]");
     cb_onnx_close(graph);
+    graph = simplified("fixed_indices.onnx", NULL);
+    assert_shape(graph->outputs[0].value, "[N, 3, 12]");
+    assert_int_equal(graph->outputs[0].value->type, CB_ONNX_BOOL);
+    cb_onnx_close(graph);
     graph = simplified("fixed_batch.onnx", &(struct cb_onnx_options){.keep_batch = true});
     assert_shape(graph->outputs[0].value, "[2, 60]");
     cb_onnx_close(graph);
