@@ -336,7 +336,7 @@ static enum cb_status lower_depth_to_space(struct cb_lower *low, const struct cb
     CB_TRY(cb__lower_view(low, cb_onnx_input(node, 0), &view));
     const struct cb_onnx_value *x = cb_onnx_input(node, 0), *y = cb_onnx_output(node, 0);
     const bool crd = strcmp(cb_onnx_string(node, "mode", "DCR"), "CRD") == 0;
-    if (view.rank != 4 || b < 1 || !x->has_shape || x->dims[1].fixed % (b * b) != 0) {
+    if (view.rank != 4 || b < 1 || b > 1024 || !x->has_shape || x->dims[1].fixed % (b * b) != 0) {
         return cb__lower_fail(low, "its blocksize does not divide its channels");
     }
     const int64_t c = x->dims[1].fixed / (b * b), h = x->dims[2].fixed, w = x->dims[3].fixed;
@@ -356,7 +356,7 @@ static enum cb_status lower_space_to_depth(struct cb_lower *low, const struct cb
     const int64_t b = cb_onnx_int(node, "blocksize", 1);
     CB_TRY(cb__lower_view(low, cb_onnx_input(node, 0), &view));
     const struct cb_onnx_value *x = cb_onnx_input(node, 0), *y = cb_onnx_output(node, 0);
-    if (view.rank != 4 || b < 1 || !x->has_shape || x->dims[2].fixed % b != 0 || x->dims[3].fixed % b != 0) {
+    if (view.rank != 4 || b < 1 || b > 1024 || !x->has_shape || x->dims[2].fixed % b != 0 || x->dims[3].fixed % b != 0) {
         return cb__lower_fail(low, "its blocksize does not divide its height and width");
     }
     struct cb_onnx_value six = {.name = y->name, .has_shape = true, .rank = 6,
