@@ -3,6 +3,8 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
+#include "cli/import.h"
+#include "exchange/hub.h"
 #include "train/model.h"
 
 static int run(struct cb_cli *cli)
@@ -16,7 +18,14 @@ static int run(struct cb_cli *cli)
     const char *name = cli->arguments[0];
     enum cb_status status = CB_OK;
     if (cb_starts_with(name, "hf:")) {
-        status = cb_fail(cli->diag, CB_UNSUPPORTED, NULL, "fetching from Hugging Face is not supported yet");
+        struct cb_imported *imported = NULL;
+        status = cb_hub_fetch(name, &watch, &imported, cli->diag);
+        cb_cli_clear_progress(cli);
+        if (status == CB_OK) {
+            cb_cli_print_import(cli, imported);
+        }
+        cb_imported_destroy(imported);
+        return cb_cli_finish(cli, status);
     }
     if (status == CB_OK) {
         status = cb_backbone_open(name, ".", NULL, &backbone, cli->diag);
@@ -45,9 +54,14 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_fetch = {
     .name = "fetch",
-    .usage = "fetch NAME",
+    .usage = "fetch NAME|hf:OWNER/NAME[@REVISION]",
     .summary = "gets a backbone's pretrained weights into the cache, once",
     .help = "A backbone file lists its sources in order. A file whose SHA-256 differs from the one written there is\n"
-            "refused. Without a network the error says which file to put where by hand.\n",
+            "refused. Without a network the error says which file to put where by hand.\n"
+            "\n"
+            "  cambium fetch hf:facebook/dinov2-small     a model of the Hugging Face hub, imported into the cache;\n"
+            "                                             then in a task  model: {backbone: \"hf:facebook/dinov2-small\"}\n"
+            "\n"
+            "What came first is trusted, and from then on no other. HF_ENDPOINT names another server.\n",
     .run = run,
 };

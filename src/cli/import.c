@@ -5,8 +5,7 @@
 
 #include "base/file.h"
 #include "cli/commands.h"
-#include "cli/wrap.h"
-#include "exchange/import.h"
+#include "cli/import.h"
 
 static const struct cb_flag flags[] = {
     {"--output", "DIR", "the folder that gets NAME.yaml and NAME.safetensors (also -o)"},
@@ -97,7 +96,7 @@ static struct cb_value *list_value(struct cb_arena *arena, const struct cb_name_
     return value;
 }
 
-static void print_json(struct cb_cli *cli, const struct cb_imported *m)
+static void print_import_json(struct cb_cli *cli, const struct cb_imported *m)
 {
     struct cb_arena *arena = cli->arena;
     struct cb_value *map = cb_value_map(arena, NULL), *tensors = cb_value_map(arena, NULL);
@@ -178,6 +177,15 @@ static void print_report(struct cb_cli *cli, const struct cb_imported *m)
     printf("next: `cambium describe %s`, or in a task  model: {backbone: %s}\n", m->network_path, m->network_path);
 }
 
+void cb_cli_print_import(struct cb_cli *cli, const struct cb_imported *imported)
+{
+    if (cli->json) {
+        print_import_json(cli, imported);
+    } else if (!cli->quiet) {
+        print_report(cli, imported);
+    }
+}
+
 static int run(struct cb_cli *cli)
 {
     int64_t size[2];
@@ -209,10 +217,8 @@ static int run(struct cb_cli *cli)
         status = cb_import_write(imported, folder, cb_cli_has(cli, "--force"), cli->diag);
     }
     cb_cli_clear_progress(cli);
-    if (status == CB_OK && cli->json) {
-        print_json(cli, imported);
-    } else if (status == CB_OK && !cli->quiet) {
-        print_report(cli, imported);
+    if (status == CB_OK) {
+        cb_cli_print_import(cli, imported);
     }
     cb_imported_destroy(imported);
     return cb_cli_finish(cli, status);

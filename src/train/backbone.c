@@ -80,7 +80,7 @@ static enum cb_status locate(struct cb_backbone *b, const char *what, const char
     char *path = NULL, *built_in = cb_resource_path(b->arena, "configs/backbones");
     struct cb_value *file;
     const char *member;
-    if (built_in != NULL && !cb_starts_with(what, "run:")) {
+    if (built_in != NULL && !cb_starts_with(what, "run:") && !cb_starts_with(what, "hf:")) {
         const enum cb_status status = cb_family_find(b->arena, built_in, what, &path, &file, &member, diag);
         if (status != CB_NOT_FOUND) {
             b->path = path;
@@ -89,7 +89,9 @@ static enum cb_status locate(struct cb_backbone *b, const char *what, const char
             return status;
         }
     }
-    if (cb_starts_with(what, "run:")) {
+    if (cb_starts_with(what, "hf:")) {
+        CB_TRY(cb_hub_network(b->arena, what, at, &path, diag));
+    } else if (cb_starts_with(what, "run:")) {
         path = cb_arena_printf(b->arena, "runs/%s", what + 4);
     } else {
         const char *colon = strrchr(what, ':'); /* FILE.yaml:MODEL */

@@ -28,11 +28,21 @@ struct cb_backbone {
 };
 
 /* Finds `what`: a name in configs/backbones (of a file, or of a model of a family: graph/family.h), the path of a YAML file
- * (FILE.yaml:MODEL where it describes a family), a folder with one network file, `run:NAME`, or a run's folder; relative
+ * (FILE.yaml:MODEL where it describes a family), a folder with one network file, `hf:OWNER/NAME` once fetched, `run:NAME`, or a run's folder; relative
  * paths start at `folder`, then at the working directory. Nothing but the description is read. `at` may be NULL. */
 enum cb_status cb_backbone_open(const char *what, const char *folder, const struct cb_place *at,
                                 struct cb_backbone **out, struct cb_diag *diag);
 void cb_backbone_close(struct cb_backbone *backbone); /* accepts NULL */
+
+/* hf:OWNER/NAME[@REVISION], a model of the Hugging Face hub, and its folder in the user's cache. Texts in the arena. */
+struct cb_hub_name {
+    const char *owner, *name, *revision, *folder;
+};
+enum cb_status cb_hub_name_read(struct cb_arena *arena, const char *what, const struct cb_place *at,
+                                struct cb_hub_name *out, struct cb_diag *diag);
+/* The folder of its network, once it was fetched and imported (exchange/hub.h); NOT_FOUND before. */
+enum cb_status cb_hub_network(struct cb_arena *arena, const char *what, const struct cb_place *at, char **out_folder,
+                              struct cb_diag *diag);
 
 struct cb_model {
     struct cb_network *net;
