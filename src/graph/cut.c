@@ -90,10 +90,22 @@ static void remove_nodes(struct cb_network *net, const bool *drop)
     net->param_count = params;
 }
 
+/* The layer of that name, or the first of the block of that name. */
+static uint32_t find_first(const struct cb_network *net, const char *name)
+{
+    const size_t length = strlen(name);
+    uint32_t first = cb_network_find_node(net, name);
+    for (uint32_t i = 0; i < net->node_count && first == CB_NONE; i++) {
+        const char *own = net->nodes[i].name;
+        first = strncmp(own, name, length) == 0 && own[length] == '.' ? i : CB_NONE;
+    }
+    return first;
+}
+
 enum cb_status cb_network_cut(struct cb_network *net, const char *name, const struct cb_place *at, uint32_t *out_wire,
                               struct cb_diag *diag)
 {
-    uint32_t first = cb_network_find_node(net, name);
+    uint32_t first = find_first(net, name);
     if (first == CB_NONE) {
         struct search search = {net};
         const char *nearest = cb_nearest(name, node_name, &search);

@@ -115,7 +115,8 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
 enum cb_status cb_network_read_layers(struct cb_network *net, const struct cb_value *list, const char *prefix,
                                       uint32_t from, bool in_head, uint32_t *out_wire, struct cb_diag *diag);
 
-/* Removes the layer `name` and everything that depends on it; `*out_wire` is what fed it. `at`: where it was named. */
+/* Removes the layer `name`, or the first of the block `name`, and everything that depends on it; `*out_wire` is what fed it.
+ * `at`: where it was named. */
 enum cb_status cb_network_cut(struct cb_network *net, const char *name, const struct cb_place *at, uint32_t *out_wire,
                               struct cb_diag *diag);
 /* Removes every layer that `keep` (wires) does not need. */

@@ -214,7 +214,7 @@ enum cb_status cb_model_build(const struct cb_task *task, const struct cb_backbo
                               struct cb_registry *registry, const struct cb_dataset *dataset, uint32_t class_count,
                               bool load, struct cb_model **out, struct cb_diag *diag)
 {
-    struct cb_model *model;
+    struct cb_model *model = NULL;
     CB_TRY(create(registry, backbone->name, &model, diag));
     enum cb_status status = build(model, task, backbone, dataset, class_count, load, diag);
     if (status != CB_OK) {
@@ -228,7 +228,7 @@ enum cb_status cb_model_build(const struct cb_task *task, const struct cb_backbo
 enum cb_status cb_model_outline(const struct cb_backbone *backbone, struct cb_registry *registry, struct cb_model **out,
                                 struct cb_diag *diag)
 {
-    struct cb_model *model;
+    struct cb_model *model = NULL;
     CB_TRY(create(registry, backbone->name, &model, diag));
     enum cb_status status = cb_network_read(model->net, backbone->file, NULL, backbone->folder, diag);
     if (status == CB_OK) {
