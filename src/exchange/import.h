@@ -15,6 +15,9 @@ struct cb_import_request {
     const int64_t *size;         /* H, W of its input; NULL: as the file says */
     const char *as;              /* a weights file: the backbone that it is for */
     const char *names;           /* a weights file: a YAML file of our names to theirs; NULL: none */
+    /* ONNX, for programs that compare: the whole input is one sample, N stands before all axes of the file; inputs and
+     * output keep the file's order of axes instead of channels-last. */
+    bool one_sample, file_order;
     const struct cb_watch *watch; /* follows long work and may stop it; NULL: silence */
 };
 

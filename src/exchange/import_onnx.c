@@ -133,7 +133,7 @@ static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
         if (value->consumer_count == 0 && low->graph->input_count > 1) {
             continue;
         }
-        if (!value->has_shape || value->rank < 2) {
+        if (!value->has_shape || value->rank < (low->request->one_sample ? 1 : 2)) {
             return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s`: input `%s` has no axis behind the batch", low->graph->path,
                            value->name);
         }
@@ -144,12 +144,14 @@ static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
             convolved |= strcmp(value->consumers[k]->op, "Conv") == 0;
         }
         struct cb_view view;
-        CB_TRY(cb__lower_fresh(low, value, value->rank == 4 && !whole              ? picture
+        CB_TRY(cb__lower_fresh(low, value, low->request->file_order                  ? plain
+                                           : value->rank == 4 && !whole              ? picture
                                            : value->rank == 3 && !whole && convolved ? sequence
                                                                                      : plain, &view));
         view.wire = (struct cb_flat_wire){-1 - (int32_t)flat->input_count, 0};
-        flat->contracts[flat->input_count] = is_picture ? picture_contract(low, m, &view)
-                                                        : other_contract(low, &view, whole ? "text" : "tensor");
+        flat->contracts[flat->input_count] = is_picture && !low->request->file_order
+                                                 ? picture_contract(low, m, &view)
+                                                 : other_contract(low, &view, whole ? "text" : "tensor");
         /* A single one is `x`, as in our own files; a name with a dot would look like a layer's output. */
         const bool keeps = low->graph->input_count > 1 && cb__lower_is_good_name(value->name) && strcmp(value->name, "input") != 0 &&
                            strchr(value->name, '.') == NULL;
@@ -200,9 +202,19 @@ static enum cb_status lower_graph(struct cb_lower *low, struct cb_imported *m)
                        graph->outputs[0].name);
     }
     view = low->views[output->index];
-    if (output->rank == 2 && cb_onnx_dim_is_batch(output, 0)) { /* scores: [N,K], however they came about */
-        static const uint32_t classes[] = {1};
-        CB_TRY(cb__lower_arrange_axes(low, &view, classes, 1));
+    if (view.is_expanded) {
+        return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s`: the output `%s` is repeated by an Expand, for which there is no "
+                       "layer", graph->path, graph->outputs[0].name);
+    }
+    if (low->request->file_order && low->graph->batch != 0 && !low->request->one_sample &&
+        (output->rank == 0 || !cb_onnx_dim_is_batch(output, 0))) {
+        return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s`: the batch of the output `%s` is not its first axis", graph->path,
+                       graph->outputs[0].name);
+    }
+    const uint32_t first = output->rank > 0 && cb_onnx_dim_is_batch(output, 0) ? 1 : 0;
+    if ((first == 1 && output->rank == 2) || low->request->file_order) { /* scores: [N,K], however they came about */
+        static const uint32_t axes[] = {0, 1, 2, 3, 4, 5, 6, 7};
+        CB_TRY(cb__lower_arrange_axes(low, &view, axes + first, output->rank - first));
     }
     low->flat->output = view.wire;
     return CB_OK;
@@ -261,6 +273,9 @@ static enum cb_status finish(struct cb_lower *low, struct cb_imported *m)
     if (!cb_flat_prune(flat) || !cb__flat_tidy(flat) || !cb_flat_prune(flat) || !cb_flat_name(flat)) {
         return cb__lower_memory(low);
     }
+    if (flat->layer_count == 0) {
+        return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s` computes nothing: its output is its input", graph->path);
+    }
     const char *file = strrchr(graph->path, '/');
     flat->comment = cb_arena_printf(m->arena, "# Imported from %s (ONNX, opset %" PRId64 "%s%s%s%s). Layers are named after the "
                                     "modules that its nodes\n# came from; pictures are channels-last here, [N,H,W,C].\n",
@@ -280,12 +295,13 @@ enum cb_status cb_import_onnx(const struct cb_import_request *request, struct cb
     struct cb_onnx_graph *graph;
     const struct cb_onnx_size sizes[] = {{"2", request->size != NULL ? request->size[0] : 0},
                                          {"3", request->size != NULL ? request->size[1] : 0}};
-    const struct cb_onnx_options options = {.sizes = sizes, .size_count = request->size != NULL ? 2 : 0};
+    const struct cb_onnx_options options = {.sizes = sizes, .size_count = request->size != NULL ? 2 : 0,
+                                            .keep_batch = request->one_sample};
     CB_TRY(cb_onnx_open(request->path, &graph, NULL, diag));
     enum cb_status status = cb_onnx_simplify(graph, &options, diag);
     if (status == CB_OK) {
         struct cb_flat flat = {.arena = m->arena, .name = m->name};
-        struct cb_lower low = {.arena = m->arena, .graph = graph, .flat = &flat, .diag = diag, .scope = ""};
+        struct cb_lower low = {.arena = m->arena, .graph = graph, .flat = &flat, .diag = diag, .request = request, .scope = ""};
         m->format = cb_arena_printf(m->arena, "ONNX opset %" PRId64, graph->opset);
         status = lower_graph(&low, m);
         if (status == CB_OK) {

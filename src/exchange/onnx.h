@@ -180,7 +180,7 @@ struct cb_onnx_options {
 enum cb_status cb_onnx_simplify(struct cb_onnx_graph *graph, const struct cb_onnx_options *options,
                                 struct cb_diag *diag);
 
-/* Fails with "`FILE`: node `NAME` (OP): ...". Returns `status`. */
+/* Fails with "`FILE`: node `NAME` (OP): ...", without the node where it is NULL. Returns `status`. */
 enum cb_status cb_onnx_fail(const struct cb_onnx_graph *graph, const struct cb_onnx_node *node, enum cb_status status,
                             struct cb_diag *diag, const char *fmt, ...) CB_PRINTF(5, 6);
 

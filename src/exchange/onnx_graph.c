@@ -13,6 +13,9 @@ enum cb_status cb_onnx_fail(const struct cb_onnx_graph *graph, const struct cb_o
     va_start(args, fmt);
     vsnprintf(text, sizeof(text), fmt, args);
     va_end(args);
+    if (node == NULL) { /* what holds for the graph as a whole */
+        return cb_fail(diag, status, graph->model->at, "`%s`: %s", graph->path, text);
+    }
     return cb_fail(diag, status, graph->model->at, "`%s`: node `%s` (%s%s%s): %s", graph->path, node->name,
                    node->domain, *node->domain ? "." : "", node->op, text);
 }

@@ -9,6 +9,7 @@
 #define CAMBIUM_EXCHANGE_ONNX_LOWER_H
 
 #include "exchange/flat.h"
+#include "exchange/import.h"
 #include "exchange/onnx.h"
 
 #define CB_ATOMS 24
@@ -37,6 +38,7 @@ struct cb_lower {
     struct cb_onnx_graph *graph;
     struct cb_flat *flat;
     struct cb_diag *diag;
+    const struct cb_import_request *request;
     struct cb_view *views;  /* by value->index */
     bool *needed;           /* by node->index: an output of it is read by what is made */
     const struct cb_lower_match **matches; /* by node->index: the node ends a pattern of several */

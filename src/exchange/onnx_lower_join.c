@@ -30,8 +30,8 @@ enum cb_status cb__lower_concat(struct cb_lower *low, struct cb_view *views, uin
     }
     /* Wire order of the main one, as (axis, atom) pairs; where the axis has no atom, it goes behind the axes before it. */
     struct cb_view *m = &views[main];
-    uint32_t axis_of[CB_ATOMS], part_of[CB_ATOMS], at = UINT32_MAX;
-    for (uint32_t i = 0; i < m->order.count; i++) {
+    uint32_t axis_of[CB_ATOMS] = {0}, part_of[CB_ATOMS] = {0}, at = UINT32_MAX;
+    for (uint32_t i = 1; i < m->order.count; i++) {
         for (uint32_t d = 0; d < m->rank; d++) {
             for (uint32_t k = 0; k < m->axes[d].count; k++) {
                 if (m->axes[d].items[k] == m->order.items[i]) {
@@ -83,7 +83,9 @@ enum cb_status cb__lower_concat(struct cb_lower *low, struct cb_view *views, uin
     for (uint32_t i = 0; i < count; i++) {
         struct cb_atoms order = {0};
         for (uint32_t k = 0; k < m->order.count; k++) {
-            if (has && k == at) {
+            if (k == 0) {
+                cb__atoms_add(&order, 0); /* N, which no axis of the file may hold */
+            } else if (has && k == at) {
                 cb__atoms_join(&order, &views[i].axes[axis]);
             } else {
                 cb__atoms_add(&order, views[i].axes[axis_of[k]].items[part_of[k]]);

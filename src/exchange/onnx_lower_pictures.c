@@ -1,6 +1,7 @@
 /* onnx_lower_pictures.c: operators over places: convolutions, pooling, resizing. */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "exchange/onnx_lower.h"
@@ -288,6 +289,19 @@ static enum cb_status lower_global(struct cb_lower *low, const struct cb_onnx_no
 
 /* ---- resizing ---------------------------------------------------------------------------------------------------------- */
 
+/* Scales whose products are no whole numbers move the places: ONNX then measures with the scale, upsample with the sizes. */
+static bool scales_are_exact(const struct cb_onnx_node *node, const struct cb_onnx_value *x)
+{
+    const struct cb_onnx_tensor *scales = cb_onnx_constant(node, node->version >= 11 ? 2 : 1);
+    for (int64_t d = 0; scales != NULL && scales->count == 4 && d < 4; d++) {
+        const double size = cb_onnx_tensor_real(scales, d) * (double)x->dims[d].fixed;
+        if (x->dims[d].batch == 0 && fabs(size - nearbyint(size)) > 1e-4) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static enum cb_status lower_resize(struct cb_lower *low, const struct cb_onnx_node *node)
 {
     const struct cb_onnx_value *x = cb_onnx_input(node, 0), *y = cb_onnx_output(node, 0);
@@ -313,6 +327,12 @@ static enum cb_status lower_resize(struct cb_lower *low, const struct cb_onnx_no
         cb_onnx_int(node, "exclude_outside", 0) != 0) {
         return cb__lower_fail(low, "mode `%s` with coordinates `%s` (%s) is not supported; nearest asymmetric floor, and linear "
                               "half_pixel or align_corners are (upsample)", mode, places, rounding);
+    }
+    if (!scales_are_exact(node, x)) {
+        return cb__lower_fail(low, "its scales times its input's sizes are no whole numbers; `sizes` would be taken (upsample)");
+    }
+    if (linear && strcmp(places, "pytorch_half_pixel") == 0 && (size[0] == 1 || size[1] == 1)) {
+        return cb__lower_fail(low, "`%s` to a size of 1 is not supported", places);
     }
     if (size[0] == x->dims[2].fixed && size[1] == x->dims[3].fixed) {
         return set_places(low, node, view.wire);
