@@ -76,6 +76,11 @@ def randomise(net, x):
         handle.remove()
 
 
+def scores(y):
+    """Without those of an auxiliary head."""
+    return y[0] if isinstance(y, tuple) else y
+
+
 def compare(options, name, source, pixels, arguments, rules, folder):
     """The relative difference and PyTorch's own, or a text that says what went wrong."""
     import torch
@@ -85,8 +90,8 @@ def compare(options, name, source, pixels, arguments, rules, folder):
     x = torch.randn(2, 3, pixels, pixels)
     randomise(net, torch.randn(8, 3, pixels, pixels))
     with torch.no_grad():
-        rounded = net(x).double()
-        wanted = copy.deepcopy(net).double()(x.double())
+        rounded = scores(net(x)).double()
+        wanted = scores(copy.deepcopy(net).double()(x.double()))
     tensors = {net_zoo.renamed(n, rules): t for n, t in net.state_dict().items()}
     weights = os.path.join(folder, 'weights')
     if source.startswith('transformers:'):
