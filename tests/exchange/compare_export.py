@@ -24,7 +24,7 @@ try:
     import onnxruntime
     import yaml
 except ImportError as missing:
-    print(f"skipped: {missing}")
+    print(f"skipped: no ONNX Runtime for Python\n{missing}")
     sys.exit(77)
 
 MASK = (1 << 64) - 1
