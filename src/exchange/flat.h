@@ -53,6 +53,8 @@ struct cb_flat_layer *cb_flat_add(struct cb_flat *flat, const char *word, const 
                                   uint32_t input_count);
 /* Drops layers that the output does not need, closes the gaps, counts uses. False when memory is exhausted. */
 bool cb_flat_prune(struct cb_flat *flat);
+/* Where no layer has a module: makes modules of what repeats, blocks.0 and so on. False when memory is exhausted. */
+bool cb_flat_group(struct cb_flat *flat);
 /* Gives every layer its name. False when memory is exhausted. */
 bool cb_flat_name(struct cb_flat *flat);
 /* The network file, all but its weights, in the flat's arena; folded where the folded file reads back to the same network

@@ -116,6 +116,52 @@ static struct cb_value *other_contract(struct cb_lower *low, const struct cb_vie
     return map;
 }
 
+static bool is_op(const struct cb_onnx_node *node, const char *op)
+{
+    return strcmp(node->op, op) == 0;
+}
+
+/* The first of the nodes behind a value that does more than to change each number by itself; NULL: there is none. */
+static const struct cb_onnx_node *first_structure(const struct cb_onnx_value *value)
+{
+    static const char *const pointwise[] = {"Cast", "Sub", "Add", "Mul", "Div", "Neg", "Clip", "Identity"};
+    for (int steps = 0; steps < 16 && value != NULL && value->consumer_count > 0; steps++) {
+        const struct cb_onnx_node *node = value->consumers[0];
+        bool passes = false;
+        for (size_t i = 0; i < sizeof(pointwise) / sizeof(pointwise[0]); i++) {
+            passes |= is_op(node, pointwise[i]);
+        }
+        if (!passes) {
+            return node;
+        }
+        value = cb_onnx_output(node, 0);
+    }
+    return NULL;
+}
+
+/* True where an input of four axes has its channels last, as TensorFlow has them: it is transposed to [N,C,H,W], or
+ * reshaped so where that is the same (one channel, or a picture of one row or column). */
+static bool is_channels_last(const struct cb_onnx_value *value)
+{
+    static const int64_t to_first[] = {0, 3, 1, 2};
+    const struct cb_onnx_node *node = first_structure(value);
+    uint32_t count = 0;
+    if (node == NULL) {
+        return false;
+    }
+    if (is_op(node, "Transpose")) {
+        const int64_t *perm = cb_onnx_ints(node, "perm", &count);
+        return perm != NULL && count == 4 && memcmp(perm, to_first, sizeof(to_first)) == 0;
+    }
+    const struct cb_onnx_value *out = cb_onnx_output(node, 0);
+    if (!is_op(node, "Reshape") || !out->has_shape || out->rank != 4) {
+        return false;
+    }
+    const bool moves = value->dims[3].fixed == 1 || (value->dims[1].fixed == 1 && value->dims[2].fixed == 1);
+    return moves && out->dims[1].fixed == value->dims[3].fixed && out->dims[2].fixed == value->dims[1].fixed &&
+           out->dims[3].fixed == value->dims[2].fixed;
+}
+
 static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
 {
     static const uint32_t picture[] = {0, 2, 3, 1}, sequence[] = {0, 2, 1}, plain[] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -138,13 +184,19 @@ static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
                            value->name);
         }
         const bool whole = !cb_onnx_type_is_real(value->type);
-        const bool is_picture = value->rank == 4 && !whole && value->dims[1].fixed <= 4;
+        const bool last = value->rank == 4 && !whole && is_channels_last(value);
+        /* One channel of unequal height and width, from TensorFlow: frames of sound as often as a picture. */
+        const bool is_picture = value->rank == 4 && !whole &&
+                                (last ? value->dims[3].fixed == 3 || value->dims[3].fixed == 4 ||
+                                            (value->dims[3].fixed == 1 && value->dims[1].fixed == value->dims[2].fixed)
+                                      : value->dims[1].fixed <= 4);
         bool convolved = false;
         for (uint32_t k = 0; k < value->consumer_count; k++) {
             convolved |= strcmp(value->consumers[k]->op, "Conv") == 0;
         }
         struct cb_view view;
         CB_TRY(cb__lower_fresh(low, value, low->request->file_order                  ? plain
+                                           : last                                    ? plain
                                            : value->rank == 4 && !whole              ? picture
                                            : value->rank == 3 && !whole && convolved ? sequence
                                                                                      : plain, &view));
@@ -270,21 +322,24 @@ static enum cb_status finish(struct cb_lower *low, struct cb_imported *m)
 {
     struct cb_flat *flat = low->flat;
     const struct cb_onnx_graph *graph = low->graph;
-    if (!cb_flat_prune(flat) || !cb__flat_tidy(flat) || !cb_flat_prune(flat) || !cb_flat_name(flat)) {
+    if (!cb_flat_prune(flat) || !cb__flat_tidy(flat) || !cb_flat_prune(flat)) {
         return cb__lower_memory(low);
     }
     if (flat->layer_count == 0) {
         return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s` computes nothing: its output is its input", graph->path);
     }
     const char *file = strrchr(graph->path, '/');
-    flat->comment = cb_arena_printf(m->arena, "# Imported from %s (ONNX, opset %" PRId64 "%s%s%s%s). Layers are named after the "
-                                    "modules that its nodes\n# came from; pictures are channels-last here, [N,H,W,C].\n",
+    flat->comment = cb_arena_printf(m->arena, "# Imported from %s (ONNX, opset %" PRId64 "%s%s%s%s).\n# Layers are named "
+                                    "after the modules that its nodes came from; pictures are channels-last here, [N,H,W,C].\n",
                                     file != NULL ? file + 1 : graph->path, graph->opset,
                                     graph->producer != NULL && graph->producer[0] != '\0' ? ", written by " : "",
                                     graph->producer != NULL ? graph->producer : "",
                                     graph->producer_version != NULL && graph->producer_version[0] != '\0' ? " " : "",
                                     graph->producer_version != NULL ? graph->producer_version : "");
     bool folded;
+    if (flat->comment == NULL || !cb_flat_group(flat) || !cb_flat_name(flat)) {
+        return cb__lower_memory(low);
+    }
     CB_TRY(cb_flat_yaml(flat, &folded, &m->yaml, low->diag));
     CB_TRY(add_labels(low, m));
     return take_params(low, m);

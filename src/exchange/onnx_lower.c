@@ -304,10 +304,30 @@ static char *scope_of_path(struct cb_lower *low, const char *path)
     return out;
 }
 
+/* "model/tf.math.maximum_1/Maximum" of TensorFlow is "tf_math_maximum_1": the first part names the model, a dot is a
+ * letter of a layer's name. */
+static char *scope_of_tensorflow(struct cb_lower *low, const char *path)
+{
+    const char *first = strchr(path, '/');
+    if (cb_starts_with(path, "StatefulPartitionedCall/")) {
+        path = first + 1;
+        first = strchr(path, '/');
+    }
+    const char *name = first != NULL && strchr(first + 1, '/') != NULL ? first + 1 : path;
+    char *plain = cb_arena_strdup(low->arena, name);
+    for (char *c = plain; c != NULL && *c != '\0'; c++) {
+        *c = *c == '.' ? '_' : *c;
+    }
+    return plain != NULL ? scope_of_path(low, plain) : NULL;
+}
+
 static const char *scope_of(struct cb_lower *low, const struct cb_onnx_node *node)
 {
     const char *list = cb_onnx_metadata(node->metadata, node->metadata_count, "pkg.torch.onnx.name_scopes");
-    char *scope = list != NULL ? scope_of_list(low, list) : scope_of_path(low, node->name);
+    const bool tensorflow = low->graph->producer != NULL && strcmp(low->graph->producer, "tf2onnx") == 0;
+    char *scope = list != NULL ? scope_of_list(low, list)
+                  : tensorflow ? scope_of_tensorflow(low, node->name)
+                               : scope_of_path(low, node->name);
     return scope != NULL && cb__lower_is_good_name(scope) ? scope : "";
 }
 
