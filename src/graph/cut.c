@@ -82,6 +82,9 @@ static void remove_nodes(struct cb_network *net, const bool *drop)
     for (uint32_t i = 0; i < net->input_count; i++) {
         net->inputs[i] = wire_map[net->inputs[i]];
     }
+    if (net->lengths != CB_NONE) {
+        net->lengths = wire_map[net->lengths];
+    }
     if (net->backbone_output != CB_NONE) {
         net->backbone_output = wire_map[net->backbone_output];
     }

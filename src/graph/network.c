@@ -20,7 +20,7 @@ struct cb_network *cb_network_create(struct cb_registry *registry, const char *n
     net->arena = arena;
     net->registry = registry;
     net->name = cb_arena_strdup(arena, name);
-    net->backbone_output = CB_NONE;
+    net->lengths = net->backbone_output = CB_NONE;
     net->folder = ".";
     return net;
 }

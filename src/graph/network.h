@@ -77,6 +77,7 @@ struct cb_network {
     uint32_t param_count, param_capacity;
     uint32_t *inputs; /* wires */
     uint32_t input_count;
+    uint32_t lengths;                     /* wire [N] i32: tokens of each sample of a text network; CB_NONE: there is none */
     uint32_t backbone_output;             /* wire of the file's `output:` (default: the last layer) */
     const struct cb_value *weights_value; /* the file's `weights:`, `names:`; may be NULL */
     const struct cb_value *names_value;
@@ -108,7 +109,8 @@ enum cb_status cb_network_share(struct cb_network *net, const char *own, uint32_
                                 struct cb_diag *diag);
 
 /* Reads a backbone file's map (name, input or inputs, blocks, layers, output, weights, names) into an empty network.
- * `size` (may be NULL): H, W that replace the contract's. Errors are collected. */
+ * `size` (may be NULL): H, W that replace the contract's, of text the most tokens. A network with text inputs gets one more
+ * input by itself, net->lengths, of the name `lengths`, unless one of its own has that name. Errors are collected. */
 enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *file, const int64_t *size,
                                const char *folder, struct cb_diag *diag);
 /* Adds a list of layers (a head) behind `from`; names get `prefix` in front. `*out_wire` is the last layer's output. */

@@ -330,7 +330,13 @@ static enum cb_status read_input(struct cb_network *net, const char *name, const
     struct cb_contract contract;
     CB_TRY(cb_contract_read(map, &contract, diag));
     contract.name = cb_arena_strdup(net->arena, name);
-    if (size != NULL) {
+    if (contract.tokenizer != NULL) {
+        contract.tokenizer = cb_value_clone(net->arena, contract.tokenizer);
+    }
+    if (size != NULL && contract.modality == CB_TEXT) {
+        contract.shape[0] = size[0];
+        contract.max_length = contract.max_length < size[0] ? contract.max_length : size[0];
+    } else if (size != NULL) {
         if (contract.modality != CB_IMAGE) {
             return cb_fail(diag, CB_MISMATCH, &map->at, "`size` is for pictures, but the network takes %s input",
                            cb_modality_name(contract.modality));
@@ -346,6 +352,26 @@ static enum cb_status read_input(struct cb_network *net, const char *name, const
     uint32_t wire;
     enum cb_dtype dtype = contract.modality == CB_TEXT ? CB_I32 : CB_F32;
     return cb_network_add_input(net, name, dtype, contract.rank + 1, dims, &contract, &wire, diag);
+}
+
+/* Text is of every length: one more input says how much of each sample is. */
+static enum cb_status add_lengths(struct cb_network *net, struct cb_diag *diag)
+{
+    const uint32_t count = net->input_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct cb_wire *input = &net->wires[net->inputs[i]];
+        if (input->contract == NULL || input->contract->modality != CB_TEXT) {
+            continue;
+        }
+        if (net->lengths == CB_NONE) {
+            if (cb_network_find_wire(net, "lengths") != CB_NONE) {
+                return CB_OK;
+            }
+            CB_TRY(cb_network_add_input(net, "lengths", CB_I32, 1, (const int64_t[]){1}, NULL, &net->lengths, diag));
+        }
+        CB_TRY(cb_network_set_lengths(net, net->inputs[i], net->lengths, diag));
+    }
+    return CB_OK;
 }
 
 enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *file, const int64_t *size,
@@ -387,6 +413,7 @@ enum cb_status cb_network_read(struct cb_network *net, const struct cb_value *fi
             CB_TRY(read_input(net, inputs->as.map.entries[i].key, inputs->as.map.entries[i].value, size, diag));
         }
     }
+    CB_TRY(add_lengths(net, diag));
     struct scope scope = {.prefix = "", .blocks = blocks, .parameters = cb_map_get(file, "parameters"),
                           .input = net->inputs[0], .lr_scale = 1.0};
     uint32_t wire;

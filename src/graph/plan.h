@@ -42,6 +42,12 @@ const uint32_t *cb_plan_inputs(const struct cb_plan *plan, uint32_t *out_count);
 /* [batch] i32: which sample each row is; fill it before a training run with random layers. */
 const struct cb_tensor *cb_plan_sample_ids(const struct cb_plan *plan);
 
+/* Of networks whose inputs have lengths: sequences are `t` long from the next run on (dims[1] of the inputs with lengths and
+ * of all that follows), at most as long as the plan was made for; call it before the inputs are filled. A layer that cannot
+ * do that, or whose chosen variant does not, keeps all at the greatest length. `*out`: the length that they have now; 0:
+ * none of the inputs has lengths. What `t` does depends on `t` alone. */
+enum cb_status cb_plan_set_length(struct cb_plan *plan, int64_t t, int64_t *out, struct cb_diag *diag);
+
 struct cb_plan_run {
     int64_t n;     /* rows, at most `batch` */
     uint64_t seed; /* of the run */

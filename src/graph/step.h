@@ -105,6 +105,9 @@ struct cb_plan {
     uint64_t bytes;
     uint64_t version; /* of the store when params were derived last; 0: never */
     int64_t n;        /* rows of the latest run */
+    int64_t length;   /* of sequences, as cb_plan_set_length last set it; 0: the longest */
+    struct cb_tensor *other_wires;       /* plan_length.c: room for the shapes of another length, made when it is needed */
+    struct cb_inference *other_inferred;
 };
 
 /* tuning_measure.c: measures what the store's table lacks, if it may; never fails. What was measured for a pass of a node;

@@ -109,18 +109,40 @@ static void count_params(const struct subject *s)
     assert_int_equal(states, (int64_t)number(get(s->reference, "state_values")));
 }
 
+/* How many tokens of each sample are real: what the reference says, else all. */
+static int32_t *make_lengths(const struct subject *s)
+{
+    const struct cb_value *list = cb_map_get(s->reference, "lengths");
+    int32_t *lengths = malloc((size_t)s->batch * sizeof(*lengths));
+    int64_t all = 0;
+    for (uint32_t i = 0; i < s->net->input_count; i++) {
+        const struct cb_wire *input = &s->net->wires[s->net->inputs[i]];
+        all = input->lengths != 0 ? input->shape.dims[1] : all;
+    }
+    assert_non_null(lengths);
+    for (int64_t n = 0; n < s->batch; n++) {
+        lengths[n] = list != NULL ? (int32_t)number_at(list, (size_t)n) : (int32_t)all;
+    }
+    return lengths;
+}
+
 /* Inputs of integers hold numbers below `ids`; the name of all values is `pictures`, with the input's number behind it
  * from the second on. */
 static void make_inputs(struct subject *s)
 {
     const char *key = get(s->reference, "pictures")->text;
     assert_true(s->net->input_count <= MAX_INPUTS);
+    assert_true(cb_map_get(s->reference, "lengths") == NULL || s->net->lengths != CB_NONE);
     for (uint32_t i = 0; i < s->net->input_count; i++) {
         struct cb_tensor x = s->net->wires[s->net->inputs[i]].shape;
         char name[64];
         x.dims[0] = s->batch;
         snprintf(name, sizeof(name), i > 0 ? "%s.%u" : "%s", key, i);
         s->input_bytes[i] = (uint64_t)cb_tensor_count(&x) * sizeof(float);
+        if (s->net->inputs[i] == s->net->lengths) {
+            s->inputs[i] = make_lengths(s);
+            continue;
+        }
         s->inputs[i] = malloc(s->input_bytes[i]);
         assert_non_null(s->inputs[i]);
         if (x.dtype == CB_I32) {
@@ -132,23 +154,6 @@ static void make_inputs(struct subject *s)
         }
     }
     s->input_count = s->net->input_count;
-}
-
-/* How many tokens of each sample are real, for all inputs. */
-static void make_lengths(struct subject *s, const struct cb_value *list)
-{
-    uint32_t wire, i = s->input_count++;
-    assert_true(i < MAX_INPUTS);
-    must(cb_network_add_input(s->net, "lengths", CB_I32, 1, (int64_t[]){1}, NULL, &wire, world.diag));
-    for (uint32_t k = 0; k < i; k++) {
-        must(cb_network_set_lengths(s->net, s->net->inputs[k], wire, world.diag));
-    }
-    int32_t *lengths = malloc(s->input_bytes[i] = (uint64_t)s->batch * sizeof(*lengths));
-    assert_non_null(lengths);
-    for (int64_t n = 0; n < s->batch; n++) {
-        lengths[n] = (int32_t)number_at(list, (size_t)n);
-    }
-    s->inputs[i] = lengths;
 }
 
 /* A network for tests alone, beside this file, or a backbone. */
@@ -188,9 +193,6 @@ static void open_subject(struct subject *s, const char *name)
     const struct cb_tensor *scores = &s->net->wires[s->net->backbone_output].shape;
     assert_int_equal(scores->rank, 2);
     make_inputs(s);
-    if (cb_map_get(reference, "lengths") != NULL) {
-        make_lengths(s, get(reference, "lengths"));
-    }
     s->classes = scores->dims[1];
 
     uint32_t node;
