@@ -86,10 +86,10 @@ static enum cb_status check_alike(const struct origin *origins, uint32_t count, 
     static const char *const words[] = {"no labels", "classes", "values"};
     for (uint32_t i = 1; i < count; i++) {
         const struct cb__draft *a = &origins[0].draft, *b = &origins[i].draft;
-        if ((a->source->type->image == NULL) != (b->source->type->image == NULL)) {
-            return cb_fail(diag, CB_MISMATCH, &origins[i].at, "`%s` holds %s, but `%s` holds %s", origins[0].key,
-                           a->source->type->image ? "pictures" : "tensors", origins[i].key,
-                           b->source->type->image ? "pictures" : "tensors");
+        const char *what = cb__source_what(a->source), *other = cb__source_what(b->source);
+        if (strcmp(what, other) != 0) {
+            return cb_fail(diag, CB_MISMATCH, &origins[i].at, "`%s` holds %s, but `%s` holds %s", origins[0].key, what,
+                           origins[i].key, other);
         }
         if (target_of(a) != target_of(b) || a->value_count != b->value_count) {
             return cb_fail(diag, CB_MISMATCH, &origins[i].at, "`%s` has %s, but `%s` has %s%s", origins[0].key,
@@ -311,27 +311,41 @@ static enum cb_status join(struct cb_dataset *dataset, struct origin *origins, u
     return CB_OK;
 }
 
-/* What each sample yields; nothing without a contract, tensors excepted. */
+static void add_field(struct cb_dataset *dataset, struct cb_field *fields, const char *name, enum cb_dtype dtype,
+                      uint32_t rank, const int64_t *dims)
+{
+    struct cb_field *field = &fields[dataset->field_count++];
+    *field = (struct cb_field){.name = name, .dtype = dtype, .rank = rank, .bytes = dtype == CB_U8 ? 1 : 4};
+    for (uint32_t i = 0; i < rank; i++) {
+        field->dims[i] = dims[i];
+        field->bytes *= (uint64_t)dims[i];
+    }
+}
+
+/* What each sample yields; nothing without a contract, tensors excepted. Of a text also what kind of token each is, and how
+ * many there are, for the networks that ask for it. */
 static enum cb_status set_fields(struct cb_dataset *dataset, struct cb_diag *diag)
 {
     const struct cb__source *source = dataset->private_->sources[0];
     const struct cb_contract *contract = &dataset->contract;
-    struct cb_field *field = CB_NEW(dataset->private_->arena, struct cb_field);
-    if (!field) {
+    struct cb_field *fields = CB_NEW_ARRAY(dataset->private_->arena, struct cb_field, CB__TEXT_FIELDS);
+    if (!fields) {
         return no_memory(diag);
     }
-    dataset->fields = field;
+    dataset->fields = fields;
     if (source->type->tensor) {
-        *field = source->field;
+        *fields = source->field;
         dataset->field_count = 1;
-    } else if (contract->rank == 3) {
-        *field = (struct cb_field){.name = contract->name, .dtype = CB_U8, .rank = 3};
-        field->bytes = 1;
-        for (int i = 0; i < 3; i++) {
-            field->dims[i] = contract->shape[i];
-            field->bytes *= (uint64_t)contract->shape[i];
-        }
-        dataset->field_count = 1;
+    } else if (contract->rank > 0 && contract->modality == CB_TEXT) {
+        add_field(dataset, fields, contract->name, CB_I32, 1, contract->shape);
+        add_field(dataset, fields, "segments", CB_I32, 1, contract->shape);
+        add_field(dataset, fields, "lengths", CB_I32, 0, contract->shape);
+    } else if (contract->rank > 0) {
+        add_field(dataset, fields, contract->name, contract->modality == CB_IMAGE ? CB_U8 : CB_F32, contract->rank,
+                  contract->shape);
+    }
+    for (uint32_t i = 0; i < dataset->field_count; i++) {
+        dataset->private_->row_bytes += fields[i].bytes;
     }
     return CB_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "data/source.h"
 
+#define CB__TEXT_FIELDS 3 /* ids, segments, lengths */
 #define CB__MAX_SOURCES 4 /* the main one, and one each under train, test, validation */
 
 /* What became of a sample so far. */
@@ -23,7 +24,8 @@ struct cb_dataset_private {
     int32_t *labels;                     /* [count]: what dataset->labels points to */
     bool skips_bad;
 
-    /* Prepared pictures, [count, field bytes]: address space only, until they are written. */
+    uint64_t row_bytes; /* of a sample, all its fields one behind the other */
+    /* Prepared samples, [count, row_bytes]: address space only, until they are written. */
     uint64_t cache_limit;
     uint8_t *cache;
     size_t cache_bytes;
@@ -44,6 +46,12 @@ bool cb__settings_read(struct cb_arena *arena, const struct cb_value *data, cons
 const struct cb__source *cb__source_of(const struct cb_dataset *dataset, uint32_t sample, uint32_t *out_item);
 /* As cb_dataset_read, with a reason. A bad sample is not marked. */
 bool cb__sample_read(struct cb_dataset *dataset, uint32_t sample, void *const *out, struct cb__why *why);
+/* A text's fields: tokens, which of two texts each belongs to, how many there are. */
+bool cb__words_prepare(struct cb_dataset *dataset, const struct cb__source *source, uint32_t item, void *const *out,
+                       struct cb__why *why);
+/* Brings a sound to what a network takes: cut off or followed by silence, and scaled. */
+bool cb__sound_to_contract(const struct cb__sound *sound, const struct cb_contract *contract, float *out,
+                           struct cb__why *why);
 /* Remembers that a sample cannot be read; true the first time. */
 bool cb__sample_mark_bad(struct cb_dataset *dataset, uint32_t sample);
 /* Allocates states and the cache's address space; frees them with the arena. */

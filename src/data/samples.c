@@ -51,10 +51,11 @@ static void release_cache(void *object)
     }
 }
 
-/* Only files are cached; what lies in memory anyway is not. */
+/* Files and texts are cached; what lies in memory anyway, ready to be used, is not. */
 static bool is_cached_kind(const struct cb_dataset *dataset)
 {
-    return dataset->field_count == 1 && dataset->private_->sources[0]->type->path != NULL;
+    const struct cb__source_type *type = dataset->private_->sources[0]->type;
+    return dataset->field_count > 0 && (type->path != NULL || type->words != NULL);
 }
 
 bool cb__samples_init(struct cb_dataset *dataset)
@@ -64,7 +65,7 @@ bool cb__samples_init(struct cb_dataset *dataset)
     if (!private->states || !cb_arena_on_destroy(private->arena, release_cache, private)) {
         return false;
     }
-    uint64_t bytes = is_cached_kind(dataset) ? dataset->count * dataset->fields[0].bytes : 0;
+    uint64_t bytes = is_cached_kind(dataset) ? dataset->count * private->row_bytes : 0;
     if (bytes > 0 && bytes <= MAX_CACHE_SPACE) {
         void *space = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (space != MAP_FAILED) { /* else every sample is decoded each time */
@@ -116,10 +117,10 @@ bool cb__sample_mark_bad(struct cb_dataset *dataset, uint32_t sample)
 }
 
 /* Keeps a prepared sample, when there is room and no other thread is doing it. */
-static void keep(struct cb_dataset *dataset, uint32_t sample, const uint8_t *prepared)
+static void keep(struct cb_dataset *dataset, uint32_t sample, void *const *prepared)
 {
     struct cb_dataset_private *private = dataset->private_;
-    uint64_t bytes = dataset->fields[0].bytes;
+    uint64_t bytes = private->row_bytes;
     uint8_t expected = CB__UNKNOWN;
     if (!private->cache || !atomic_compare_exchange_strong(&private->states[sample], &expected, CB__BUSY)) {
         return;
@@ -129,36 +130,88 @@ static void keep(struct cb_dataset *dataset, uint32_t sample, const uint8_t *pre
         atomic_store(&private->states[sample], CB__UNKNOWN);
         return;
     }
-    memcpy(private->cache + sample * bytes, prepared, bytes);
+    uint8_t *to = private->cache + sample * bytes;
+    for (uint32_t f = 0; f < dataset->field_count; f++) {
+        memcpy(to, prepared[f], dataset->fields[f].bytes);
+        to += dataset->fields[f].bytes;
+    }
     atomic_store(&private->states[sample], CB__CACHED);
 }
 
 /* ---- reading ---- */
 
-bool cb__sample_read(struct cb_dataset *dataset, uint32_t sample, void *const *out, struct cb__why *why)
+static bool take_cached(const struct cb_dataset *dataset, uint32_t sample, void *const *out)
 {
-    struct cb_dataset_private *private = dataset->private_;
-    uint32_t item;
-    const struct cb__source *source = cb__source_of(dataset, sample, &item);
-    if (dataset->field_count == 0) {
-        return cb__because(why, CB_INVALID, "cannot be prepared: the data were opened without a network");
+    const struct cb_dataset_private *private = dataset->private_;
+    if (!private->cache || atomic_load(&private->states[sample]) != CB__CACHED) {
+        return false;
     }
-    if (source->type->tensor) {
-        return source->type->tensor(source, item, out[0], why);
+    const uint8_t *from = private->cache + sample * private->row_bytes;
+    for (uint32_t f = 0; f < dataset->field_count; f++) {
+        memcpy(out[f], from, dataset->fields[f].bytes);
+        from += dataset->fields[f].bytes;
     }
-    uint64_t bytes = dataset->fields[0].bytes;
-    if (private->cache && atomic_load(&private->states[sample]) == CB__CACHED) {
-        memcpy(out[0], private->cache + sample * bytes, bytes);
-        return true;
+    return true;
+}
+
+bool cb__sound_to_contract(const struct cb__sound *sound, const struct cb_contract *contract, float *out,
+                           struct cb__why *why)
+{
+    uint64_t room = (uint64_t)contract->shape[0];
+    if ((int64_t)sound->rate != contract->rate) {
+        return cb__because(why, CB_UNSUPPORTED, "has %u samples a second, but the network takes %lld", sound->rate,
+                           (long long)contract->rate);
     }
+    for (uint64_t i = 0; i < room; i++) {
+        double value = i < sound->count ? sound->samples[i] : 0.0;
+        out[i] = (float)((value - contract->mean[0]) / contract->std[0]);
+    }
+    return true;
+}
+
+static bool prepare_image(struct cb_dataset *dataset, const struct cb__source *source, uint32_t item, uint8_t *out,
+                          struct cb__why *why)
+{
     struct cb_image image;
     if (!source->type->image(source, item, &image, why)) {
         return false;
     }
-    bool ok = cb__image_to_contract(&image, &dataset->contract, dataset->background, out[0], why);
+    bool ok = cb__image_to_contract(&image, &dataset->contract, dataset->background, out, why);
     cb_image_free(&image);
+    return ok;
+}
+
+static bool prepare_sound(const struct cb_dataset *dataset, const struct cb__source *source, uint32_t item, float *out,
+                          struct cb__why *why)
+{
+    struct cb__sound sound;
+    if (!source->type->sound(source, item, &sound, why)) {
+        return false;
+    }
+    bool ok = cb__sound_to_contract(&sound, &dataset->contract, out, why);
+    free(sound.samples);
+    return ok;
+}
+
+bool cb__sample_read(struct cb_dataset *dataset, uint32_t sample, void *const *out, struct cb__why *why)
+{
+    uint32_t item;
+    const struct cb__source *source = cb__source_of(dataset, sample, &item);
+    const struct cb__source_type *type = source->type;
+    if (dataset->field_count == 0) {
+        return cb__because(why, CB_INVALID, "cannot be prepared: the data were opened without a network");
+    }
+    if (type->tensor) {
+        return type->tensor(source, item, out[0], why);
+    }
+    if (take_cached(dataset, sample, out)) {
+        return true;
+    }
+    bool ok = type->image   ? prepare_image(dataset, source, item, out[0], why)
+              : type->words ? cb__words_prepare(dataset, source, item, out, why)
+                            : prepare_sound(dataset, source, item, out[0], why);
     if (ok) {
-        keep(dataset, sample, out[0]);
+        keep(dataset, sample, out);
     }
     return ok;
 }
@@ -199,9 +252,15 @@ static bool prepare_one(void *context, uint32_t i)
     struct preparation *preparation = context;
     struct cb_dataset *dataset = preparation->dataset;
     struct cb__why *why = malloc(sizeof *why);
-    void *prepared = malloc(dataset->fields[0].bytes);
+    uint8_t *prepared = malloc(dataset->private_->row_bytes);
+    void *fields[CB__TEXT_FIELDS];
+    uint64_t at = 0;
     bool ok = why && prepared;
-    if (ok && !cb__sample_read(dataset, i, &prepared, why)) {
+    for (uint32_t f = 0; ok && f < dataset->field_count; f++) {
+        fields[f] = prepared + at;
+        at += dataset->fields[f].bytes;
+    }
+    if (ok && !cb__sample_read(dataset, i, fields, why)) {
         preparation->reasons[i] = why;
         ok = why->status != CB_MEMORY;
         why = NULL;
@@ -252,7 +311,8 @@ enum cb_status cb_dataset_prepare(struct cb_dataset *dataset, cb_progress progre
     }
     free(preparation.reasons);
     if (status == CB_OK && dataset->count > 0 && cb_dataset_bad_count(dataset) == dataset->count) {
-        return cb_fail(diag, CB_FORMAT, NULL, "none of the %u pictures can be read", dataset->count);
+        return cb_fail(diag, CB_FORMAT, NULL, "none of the %u %s can be read", dataset->count,
+                       cb__source_what(private->sources[0]));
     }
     return status;
 }
@@ -272,9 +332,16 @@ static void hash_preparation(struct cb_sha256 *sha, const struct cb_dataset *dat
 {
     const struct cb_contract *contract = &dataset->contract;
     char text[200];
-    snprintf(text, sizeof text, "%u %d %d %d %.17g %u %u %u", contract->rank, (int)contract->modality,
-             (int)contract->resize, (int)contract->filter, contract->crop_fraction, dataset->background.r,
-             dataset->background.g, dataset->background.b);
+    if (contract->modality == CB_TEXT) {
+        snprintf(text, sizeof text, "text %lld %d", (long long)contract->max_length, (int)contract->long_rule);
+    } else if (contract->modality == CB_AUDIO) {
+        snprintf(text, sizeof text, "audio %lld %d %.17g %.17g", (long long)contract->rate, (int)contract->resample,
+                 contract->mean[0], contract->std[0]);
+    } else {
+        snprintf(text, sizeof text, "%u %d %d %d %.17g %u %u %u", contract->rank, (int)contract->modality,
+                 (int)contract->resize, (int)contract->filter, contract->crop_fraction, dataset->background.r,
+                 dataset->background.g, dataset->background.b);
+    }
     cb_sha256_add(sha, text, strlen(text));
     for (uint32_t i = 0; i < contract->rank; i++) {
         hash_number(sha, (uint64_t)contract->shape[i]);
@@ -303,7 +370,26 @@ static enum cb_status hash_file(struct cb_sha256 *sha, const char *path, bool co
     return CB_OK;
 }
 
-/* A sample that has no file of its own: its pixels, or its tensor. */
+/* A text as the network gets it: so what its tokens are counts, too. */
+static enum cb_status hash_words(struct cb_sha256 *sha, struct cb_dataset *dataset, uint32_t sample, struct cb_diag *diag)
+{
+    uint8_t *prepared = malloc(dataset->private_->row_bytes + 1);
+    void *fields[CB__TEXT_FIELDS];
+    uint64_t at = 0;
+    for (uint32_t f = 0; prepared && f < dataset->field_count; f++) {
+        fields[f] = prepared + at;
+        at += dataset->fields[f].bytes;
+    }
+    enum cb_status status = prepared ? cb_dataset_read(dataset, sample, fields, diag)
+                                     : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    if (status == CB_OK) {
+        cb_sha256_add(sha, prepared, dataset->private_->row_bytes);
+    }
+    free(prepared);
+    return status;
+}
+
+/* A sample that has no file of its own: its pixels, its tokens, or its tensor. */
 static enum cb_status hash_item(struct cb_sha256 *sha, struct cb_dataset *dataset, uint32_t sample,
                                 struct cb_diag *diag)
 {
@@ -317,6 +403,9 @@ static enum cb_status hash_item(struct cb_sha256 *sha, struct cb_dataset *datase
         cb_sha256_add(sha, image.data, (size_t)image.width * image.height * image.channels);
         cb_image_free(&image);
         return CB_OK;
+    }
+    if (source->type->words) {
+        return hash_words(sha, dataset, sample, diag);
     }
     void *tensor = malloc(source->field.bytes);
     if (!tensor || !source->type->tensor(source, item, tensor, &why)) {
@@ -350,7 +439,7 @@ enum cb_status cb_dataset_hash(struct cb_dataset *dataset, const uint32_t *sampl
     enum cb_status status = CB_OK;
     hash_preparation(sha, dataset);
     for (uint32_t i = 0; i < count && status == CB_OK; i++) {
-        const char *path = cb_dataset_path(dataset, samples[i]);
+        const char *path = dataset->contract.modality == CB_TEXT ? NULL : cb_dataset_path(dataset, samples[i]);
         status = path ? hash_file(sha, path, content, diag) : hash_item(sha, dataset, samples[i], diag);
         if (dataset->labels) {
             hash_number(sha, (uint64_t)dataset->labels[samples[i]]);

@@ -24,6 +24,14 @@ static const char *what_of(enum cb_modality modality)
     return "something else";
 }
 
+const char *cb__source_what(const struct cb__source *source)
+{
+    return what_of(source->type->image   ? CB_IMAGE
+                   : source->type->words ? CB_TEXT
+                   : source->type->sound ? CB_AUDIO
+                                         : CB_TENSOR);
+}
+
 bool cb__is_source(const struct cb_value *map)
 {
     for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -153,13 +161,15 @@ static enum cb_status read_images(const struct cb__spec *spec, const char *path,
     return explain_file(path, at, diag);
 }
 
-enum cb_status cb__source_read(const struct cb__spec *spec, struct cb__draft *draft, struct cb_diag *diag)
+enum cb_status cb__source_read(const struct cb__spec *given, struct cb__draft *draft, struct cb_diag *diag)
 {
     size_t kind = 0;
-    const struct cb_entry *entry = find_source(spec->map, &kind, diag);
+    const struct cb_entry *entry = find_source(given->map, &kind, diag);
     if (!entry) {
         return CB_INVALID;
     }
+    struct cb__spec own = *given, *spec = &own;
+    own.modality = kinds[kind].modality;
     CB_TRY(check_modality(spec, entry, kind, diag));
     const struct cb_place *at = &entry->value->at;
     const char *path = cb_path_join(draft->arena, spec->folder, entry->value->text);

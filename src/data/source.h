@@ -8,15 +8,34 @@
 
 struct cb__source;
 
-/* What a kind of source can do. All functions are called from several threads at once. */
+/* A text as it is in its file, perhaps not even UTF-8, newly allocated with a NUL behind it; `pair` is a second one that
+ * belongs to it, or NULL. */
+struct cb__words {
+    char *text, *pair;
+    size_t bytes, pair_bytes;
+};
+#define CB__MAX_TEXT_BYTES (64 << 20)
+void cb__words_free(struct cb__words *words);
+
+/* A sound of one channel, -1 to 1, newly allocated. */
+struct cb__sound {
+    float *samples;
+    uint64_t count;
+    uint32_t rate; /* samples a second */
+};
+
+/* What a kind of source can do: one of image, words, sound and tensor is there. All functions are called from several
+ * threads at once. */
 struct cb__source_type {
     /* What a person calls the item. */
     void (*name)(const struct cb__source *source, uint32_t item, char *out, size_t room);
     /* The item's own file; NULL: items have none. */
     const char *(*path)(const struct cb__source *source, uint32_t item);
-    /* The item's picture, newly allocated; NULL: its items are tensors. */
+    /* The item's picture, newly allocated. */
     bool (*image)(const struct cb__source *source, uint32_t item, struct cb_image *out, struct cb__why *why);
-    /* The item's tensor, `field.bytes` of it; NULL: its items are pictures. */
+    bool (*words)(const struct cb__source *source, uint32_t item, struct cb__words *out, struct cb__why *why);
+    bool (*sound)(const struct cb__source *source, uint32_t item, struct cb__sound *out, struct cb__why *why);
+    /* The item's tensor, `field.bytes` of it. */
     bool (*tensor)(const struct cb__source *source, uint32_t item, void *out, struct cb__why *why);
     /* Frees what does not lie in the arena; NULL: nothing does not. */
     void (*release)(struct cb__source *source);
@@ -35,6 +54,7 @@ struct cb__spec {
     const char *folder;                 /* relative paths start here */
     const struct cb_contract *contract; /* NULL: none */
     bool skips_missing;                 /* bad_files: skip */
+    enum cb_modality modality;          /* of the key that names the source; set by cb__source_read */
 };
 
 /* A growing list of samples; all arrays in the arena. */
@@ -88,7 +108,11 @@ enum cb_status cb__idx_read_folder(const struct cb__spec *spec, const char *path
 bool cb__idx_is_folder(struct cb_arena *arena, const char *path);
 bool cb__idx_is_file(const char *path); /* IDX, or gzip (whose content is then checked) */
 
-/* A source over picture files: `paths` [count] stays where it is. */
-const struct cb__source *cb__files_source(struct cb_arena *arena, const char *path, const char *const *paths);
+/* A source over files of pictures, texts or sounds, one item each: `paths` [count] stays where it is. */
+const struct cb__source *cb__files_source(struct cb_arena *arena, const char *path, const char *const *paths,
+                                          enum cb_modality modality);
+
+/* "pictures", "texts", "sounds", "tensors": what a source's items are. */
+const char *cb__source_what(const struct cb__source *source);
 
 #endif

@@ -224,7 +224,7 @@ enum cb_status cb__table_read(const struct cb__spec *spec, const char *path, con
         return cb_fail(diag, CB_NOT_FOUND, at, "none of the %u files that `%s` names is in `%s`", missing,
                        table->source.name, path);
     }
-    draft->source = paths ? cb__files_source(arena, path, paths) : NULL;
+    draft->source = paths ? cb__files_source(arena, path, paths, spec->modality) : NULL;
     return draft->source ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory while reading `%s`",
                                            table->source.name);
 }
