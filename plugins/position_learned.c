@@ -1,18 +1,20 @@
-/* position_learned: adds a trained row per position: y[n,t,c] = x[n,t,c] + w[t,c] (BERT, GPT-2); dx = dy,
- * dw[t,c] = sum over n of dy[n,t,c], in order. Where the positions are those of a picture's pieces (ViT), `grid` says how
+/* position_learned: adds a trained row per position: y[n,t,c] = x[n,t,c] + w[start + t,c] (BERT, GPT-2; RoBERTa begins with
+ * row 2); dx = dy, dw[start + t,c] = sum over n of dy[n,t,c], in order. Where the positions are those of a picture's pieces (ViT), `grid` says how
  * they lie, so that weights trained at another size of pictures can be resampled when they are loaded. */
 #include <cambium/layer.h>
 
 struct options {
-    int64_t max_length;
+    int64_t max_length, start;
     struct cb_list grid; /* of int64_t */
 };
 
 static const struct options defaults = {.grid = CB_LIST_EMPTY};
 
 static const struct cb_option options[] = {
-    {"max_length", "rows of the table: the longest sequence", CB_OPT_INT, offsetof(struct options, max_length), 1,
+    {"max_length", "rows of the table: with `start` 0 the longest sequence", CB_OPT_INT, offsetof(struct options, max_length), 1,
      1 << 24, NULL, CB_OPTION_REQUIRED},
+    {"start", "the row of the first token: those before it are kept and never used, as RoBERTa has it",
+     CB_OPT_INT, offsetof(struct options, start), 0, 1 << 24},
     {"grid", "rows and columns of the grid in which the last positions lie, row by row; others may stand in front",
      CB_OPT_INTS, offsetof(struct options, grid), 1, 1 << 12, NULL, 0, 2},
 };
@@ -39,6 +41,10 @@ static enum cb_status position_learned_infer(struct cb_instance *in)
         return host->fail(in->core, CB_MISMATCH, NULL, "position_learned needs [N,T,C], but its input has rank %u",
                           (unsigned)x->rank);
     }
+    if (o->start > 0 && x->dims[1] > o->max_length - o->start) {
+        return host->fail(in->core, CB_MISMATCH, "start", "a sequence of %lld does not fit into `max_length` %lld from row "
+                          "%lld on", (long long)x->dims[1], (long long)o->max_length, (long long)o->start);
+    }
     if (x->dims[1] > o->max_length) {
         return host->fail(in->core, CB_MISMATCH, "max_length", "a sequence of %lld is longer than `max_length` %lld",
                           (long long)x->dims[1], (long long)o->max_length);
@@ -52,11 +58,17 @@ static enum cb_status position_learned_infer(struct cb_instance *in)
     return host->output(in->core, 0, CB_F32, x->rank, x->dims);
 }
 
+/* Numbers of the table in front of the first token's row. */
+static int64_t numbers_before(const struct cb_instance *in, const int64_t *dims)
+{
+    return ((const struct options *)in->options)->start * dims[2];
+}
+
 static enum cb_status run_forward(struct cb_instance *in)
 {
     const int64_t *d = in->x[0]->dims, row = d[1] * d[2];
     return CB_LAUNCH(in, 0, CB_GRID((uint64_t)row, (uint64_t)d[0]), CB_A_TENSOR(in->y[0]), CB_A_TENSOR(in->x[0]),
-                     CB_A_TENSOR(in->params[0]), CB_A_I64(d[0]), CB_A_I64(row));
+                     CB_A_TENSOR(in->params[0]), CB_A_I64(d[0]), CB_A_I64(row), CB_A_I64(numbers_before(in, d)));
 }
 
 static enum cb_status run_backward(struct cb_instance *in)
@@ -66,7 +78,8 @@ static enum cb_status run_backward(struct cb_instance *in)
     if (dw != NULL) { /* before dx, which may lie where dy does */
         const int64_t count = cb_tensor_count(dw);
         CB_TRY(CB_LAUNCH(in, 1, CB_GRID((uint64_t)count), CB_A_TENSOR(dw), CB_A_TENSOR(in->dy[0]), CB_A_I64(d[0]),
-                         CB_A_I64(row), CB_A_I64(count), CB_A_I32(in->dw_accumulate & 1u)));
+                         CB_A_I64(row), CB_A_I64(numbers_before(in, d)), CB_A_I64(count),
+                         CB_A_I32(in->dw_accumulate & 1u)));
     }
     if (in->dx[0] != NULL) {
         const int64_t count = d[0] * row;
@@ -85,7 +98,7 @@ CB_PLUGIN({
     .name = "position_learned",
     .family = "sequences",
     .summary = "adds a trained row of numbers per position in the sequence",
-    .formula = "y[n,t,c] = x[n,t,c] + w[t,c]",
+    .formula = "y[n,t,c] = x[n,t,c] + w[start + t,c]",
     .example = "- position_learned: {max_length: 512}",
     CB_OPTIONS(options, defaults),
     .inplace = CB_BIT(0),

@@ -46,8 +46,8 @@ const char *cb__output_layer(const struct cb_network *net)
     uint32_t wire = net->backbone_output;
     while (wire != CB_NONE && net->wires[wire].node != CB_NONE) {
         const struct cb_node *node = &net->nodes[net->wires[wire].node];
-        if (node->param_count > 0) {
-            return node->name;
+        if (node->param_count > 0) { /* a norm has no outputs of its own: it is a part of the network like any other */
+            return (node->type->layer.flags & CB_LAYER_LINEAR) != 0 ? node->name : NULL;
         }
         wire = node->x_count == 1 ? node->x[0] : CB_NONE;
     }

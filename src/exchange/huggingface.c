@@ -63,6 +63,7 @@ static enum cb_status open_folder(struct cb__hub_folder *f, struct cb_diag *diag
 {
     CB_TRY(read_json(f, "config.json", true, &f->config, diag));
     CB_TRY(read_json(f, "preprocessor_config.json", false, &f->preprocessor, diag));
+    CB_TRY(read_json(f, "1_Pooling/config.json", false, &f->pooling, diag));
     f->config_path = cb_path_join(f->arena, f->path, "config.json");
     f->model_type = cb__hub_text(f->config, "model_type", NULL);
     f->architecture = cb__hub_text(f->config, "architecture", NULL);

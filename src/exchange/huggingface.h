@@ -6,10 +6,11 @@
  *     huggingface:
  *       vit:                                    # `model_type` in config.json
  *         parameters: {width: $hidden_size, depth: $num_hidden_layers}   # expressions over the keys of config.json
- *         defaults: {patch_size: 16}            # where it leaves a key out, as transformers has it
+ *         defaults: {patch_size: 16}            # where it leaves a key out, as transformers has it; `$other` is another key
  *         needs: ["hidden_act == 'gelu'"]       # what the family can not do otherwise; a reason may stand for it:
  *                                               # {"not use_mask_token": "it has a mask token"}
- *         config: vision_config                 # the keys are in this map of config.json
+ *         config: vision_config                 # the keys are in this map of config.json; those of a map within
+ *                                               # it are written map.key
  *       timm: {tf_efficientnet_lite0: efficientnet_lite0}   # architectures of timm whose name is another here
  *
  * A folder of timm's ("architecture" in config.json) names a network, which is looked for under that name. */
@@ -24,6 +25,7 @@ struct cb__hub_folder {
     const char *config_path;
     const struct cb_value *config;       /* config.json, a map */
     const struct cb_value *preprocessor; /* preprocessor_config.json; NULL: there is none */
+    const struct cb_value *pooling;      /* 1_Pooling/config.json of sentence-transformers, a map; NULL: there is none */
     const char *model_type;              /* of transformers; NULL: a folder of timm's */
     const char *architecture;            /* of timm, or the first of `architectures`; may be NULL */
 };

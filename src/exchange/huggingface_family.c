@@ -75,27 +75,53 @@ static enum cb_status fail_unknown(const struct cb__hub_folder *f, const struct 
 /* ---- its parameters -------------------------------------------------------------------------------------------------- */
 
 struct keys {
+    struct cb_arena *arena;
     const struct cb__hub_folder *folder;
     const struct cb_value *config, *defaults;
+    uint32_t depth; /* of defaults that name others */
 };
+
+/* The value of `name`, which may be a key of an inner map, as `rope_parameters.rope_theta`. */
+static const struct cb_value *get_key(const struct cb_value *map, const char *name, size_t length)
+{
+    for (size_t i = 0; map != NULL && map->kind == CB_KIND_MAP && i < map->as.map.count; i++) {
+        const struct cb_entry *entry = &map->as.map.entries[i];
+        const size_t own = strlen(entry->key);
+        if (own <= length && memcmp(entry->key, name, own) == 0 && (own == length || name[own] == '.')) {
+            const struct cb_value *found = own == length ? entry->value
+                                                         : get_key(entry->value, name + own + 1, length - own - 1);
+            if (found != NULL) {
+                return found;
+            }
+        }
+    }
+    return NULL;
+}
 
 static enum cb_status find_key(void *context, const char *name, size_t length, const struct cb_place *at,
                                const struct cb_value **out, struct cb_diag *diag)
 {
-    const struct keys *keys = context;
-    const struct cb_value *const maps[2] = {keys->config, keys->defaults};
+    enum { MAX_DEPTH = 8 };
+    struct keys *keys = context;
     (void)at;
-    for (size_t m = 0; m < 2; m++) {
-        for (size_t i = 0; maps[m] != NULL && maps[m]->kind == CB_KIND_MAP && i < maps[m]->as.map.count; i++) {
-            const struct cb_entry *entry = &maps[m]->as.map.entries[i];
-            if (strlen(entry->key) == length && memcmp(entry->key, name, length) == 0) {
-                *out = entry->value;
-                return CB_OK;
-            }
+    const struct cb_value *const told[] = {keys->config, keys->folder->pooling};
+    for (size_t i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+        *out = get_key(told[i], name, length);
+        if (*out != NULL) {
+            return CB_OK;
         }
     }
-    return cb_fail(diag, CB_FORMAT, &keys->config->at, "`%s` has no `%.*s`, which a `%s` needs", keys->folder->config_path,
-                   (int)length, name, keys->folder->model_type);
+    const struct cb_value *fallback = get_key(keys->defaults, name, length);
+    if (fallback == NULL || keys->depth > MAX_DEPTH) {
+        return cb_fail(diag, CB_FORMAT, &keys->config->at, "`%s` has no `%.*s`, which a `%s` needs",
+                       keys->folder->config_path, (int)length, name, keys->folder->model_type);
+    }
+    struct keys deeper = *keys;
+    const struct cb_names names = {find_key, &deeper};
+    struct cb_value *copy = cb_value_clone(keys->arena, fallback);
+    deeper.depth++;
+    *out = copy;
+    return copy != NULL ? cb_value_substitute(keys->arena, &names, copy, diag) : no_memory(diag);
 }
 
 /* The expression of a need, or of one with its reason: {EXPRESSION: REASON}. */
@@ -124,8 +150,8 @@ static enum cb_status translate(const struct cb__hub_folder *f, struct cb_arena 
 {
     const char *inner = cb__hub_text(family->section, "config", NULL);
     const struct cb_value *config = inner != NULL ? cb_map_get(f->config, inner) : NULL;
-    struct keys keys = {f, config != NULL && config->kind == CB_KIND_MAP ? config : f->config,
-                        cb_map_get(family->section, "defaults")};
+    struct keys keys = {arena, f, config != NULL && config->kind == CB_KIND_MAP ? config : f->config,
+                        cb_map_get(family->section, "defaults"), 0};
     const struct cb_names names = {find_key, &keys};
     const struct cb_value *needs = cb_map_get(family->section, "needs");
     const struct cb_value *given = cb_map_get(family->section, "parameters");
@@ -172,7 +198,10 @@ static enum cb_status settle(struct cb_backbone *b, const struct family *family,
     b->name = cb_arena_strdup(b->arena, name);
     b->path = family->path;
     b->folder = cb_path_folder(b->arena, family->path);
-    const struct cb_value *input = cb_map_get(settled, "input");
+    const struct cb_value *input = cb_map_get(settled, "input"), *inputs = cb_map_get(settled, "inputs");
+    if (input == NULL && inputs != NULL && inputs->kind == CB_KIND_MAP && inputs->as.map.count > 0) {
+        input = inputs->as.map.entries[0].value;
+    }
     return input != NULL ? cb_contract_read(input, &b->contract, diag)
                          : cb_fail(diag, CB_INVALID, &settled->at, "`%s` has no `input`", family->path);
 }

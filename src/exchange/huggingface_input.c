@@ -199,8 +199,11 @@ static enum cb_status of_timm(const struct cb__hub_folder *f, struct cb_contract
 enum cb_status cb__hub_contract(const struct cb__hub_folder *folder, struct cb_contract *contract,
                                 struct cb_imported *imported, struct cb_diag *diag)
 {
+    if (contract->modality == CB_TEXT) {
+        return CB_OK; /* all there is to say of it are the family's parameters */
+    }
     if (contract->modality != CB_IMAGE || contract->rank != 3) {
-        return cb_fail(diag, CB_UNSUPPORTED, NULL, "`%s` is for %s input; so far only networks for pictures are taken from a "
+        return cb_fail(diag, CB_UNSUPPORTED, NULL, "`%s` is for %s input; only networks for pictures and texts are taken from a "
                        "folder", folder->path, cb_modality_name(contract->modality));
     }
     if (folder->model_type == NULL) {

@@ -296,7 +296,7 @@ static void print_section(struct rewriting *r, size_t i)
         cb_text_add(&r->out, "\n");
     } else if (strcmp(key, "input") == 0 && (contract != NULL || !is_own_form)) {
         cb_contract_print(r->arena, contract != NULL ? contract : &r->backbone->contract, &r->out);
-    } else if ((strcmp(key, "parameters") == 0 || strcmp(key, "output") == 0) && !is_own_form) {
+    } else if ((strcmp(key, "parameters") == 0 || strcmp(key, "output") == 0 || strcmp(key, "replace") == 0) && !is_own_form) {
         print_settled(r, key);
     } else {
         print_verbatim(r, start, end);

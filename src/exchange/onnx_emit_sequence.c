@@ -153,7 +153,8 @@ static void emit_position_learned(struct cb_emit *e)
     const struct cb_param *w = cb__emit_param(e, "w");
     const int64_t tokens = cb__emit_x_shape(e, 0)->dims[1];
     const char *table = cb__emit_vector(e, w, 2, w->decl.dims);
-    table = tokens < w->decl.dims[0] ? cb__emit_slice(e, table, 0, 0, tokens, 1) : table;
+    const int64_t start = cb__emit_integer(e, "start");
+    table = tokens < w->decl.dims[0] ? cb__emit_slice(e, table, 0, start, start + tokens, 1) : table;
     cb__emit_y(e, 0,
                cb__emit_op(e, "Add", CB_DRAFT_IN(cb__emit_x(e, 0, CB_LAST), table), CB_DRAFT_PLAIN),
                CB_LAST);

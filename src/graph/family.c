@@ -10,7 +10,7 @@
 
 /* Keys of the file that a member may replace, and in which parameters may stand. */
 static const char *const own_keys[] = {"input",  "inputs",  "own_input", "weights", "names",
-                                       "labels", "licence", "source",    "output"};
+                                       "labels", "licence", "source",    "output",  "replace"};
 #define OWN_KEYS (sizeof(own_keys) / sizeof(own_keys[0]))
 
 static bool is_own(const char *key)

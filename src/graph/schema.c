@@ -46,6 +46,8 @@ const struct cb_key cb_network_keys[] = {
     {"blocks", "lists of layers that are used by name", "{type: object, additionalProperties: {$ref: '#/definitions/block'}}"},
     {"layers", "the layers, from top to bottom", "{type: array, minItems: 1}"},
     {"output", "the layer whose output is the network's; by default the last", "{type: string}"},
+    {"replace", "the first layer that a task's head takes the place of, where the task says nothing; `nothing`: it stands behind "
+     "the output; by default the last layer", "{type: string}"},
     {"avoid", "variants that no layer may take", "{anyOf: [{type: 'null'}, {type: string}, {type: array, items: {type: string}}]}"},
     {"weights", "where its weights come from: sources that are tried in order",
      "{anyOf: [{type: 'null'}, {$ref: '#/definitions/weights'}, {type: array, items: {$ref: '#/definitions/weights'}}]}"},

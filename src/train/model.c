@@ -103,6 +103,13 @@ static const char *own_head(const struct cb_network *net, const struct cb_backbo
     return NULL;
 }
 
+/* What the network's own file says of where a head goes; NULL: nothing. */
+static const char *file_replace(const struct cb_backbone *backbone)
+{
+    const struct cb_value *value = cb_map_get(backbone->file, "replace");
+    return value != NULL ? value->text : NULL;
+}
+
 static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
                                    const struct cb_defaults *defaults, struct cb_diag *diag)
 {
@@ -112,14 +119,19 @@ static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task 
         return CB_OK;
     }
     uint32_t output_node = net->wires[net->backbone_output].node;
-    const char *replace = task->replace != NULL ? task->replace->text : NULL;
+    const char *replace = task->replace != NULL ? task->replace->text : file_replace(backbone);
     if (replace == NULL && output_node == CB_NONE) {
         return cb_fail(diag, CB_INVALID, &task->model->at, "the backbone has no layers to cut");
     }
     replace = replace != NULL ? replace : own_head(net, backbone);
     replace = replace != NULL ? replace : net->nodes[output_node].name;
-    CB_TRY(cb_network_cut(net, replace, task->replace != NULL ? &task->replace->at : &task->model->at, &model->features,
-                          diag));
+    if (strcmp(replace, "nothing") == 0) {
+        cb_network_prune(net, &net->backbone_output, 1);
+        model->features = net->backbone_output;
+    } else {
+        CB_TRY(cb_network_cut(net, replace, task->replace != NULL ? &task->replace->at : &task->model->at,
+                              &model->features, diag));
+    }
     const struct cb_value *head = task->head;
     head = head != NULL ? head : cb_defaults_head(net->arena, defaults, &task->model->at);
     if (head == NULL) {

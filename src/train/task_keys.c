@@ -17,7 +17,7 @@ const struct cb_key cb_model_keys[] = {
      "{type: string, minLength: 1}"},
     {"weights", "where the backbone's values come from: its own file, none (random), or a path",
      "{anyOf: [{enum: [pretrained, none]}, {type: string}]}"},
-    {"replace", "the first layer that is cut away; by default the output that the backbone names", "{type: string}"},
+    {"replace", "the first layer that is cut away, or `nothing`; by default what the backbone says, else its output", "{type: string}"},
     {"frozen", "what does not move: the backbone (default), none, everything up to a layer, or patterns of names",
      "{anyOf: [{type: 'null'}, {enum: [backbone, none]}, " LIST_OF_TEXTS ", {type: object, additionalProperties: false, "
      "required: [up_to], properties: {up_to: {type: string, description: the last layer that is frozen}}}]}"},

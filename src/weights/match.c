@@ -209,10 +209,11 @@ static enum cb_status match_one(const struct cb__matching *m, struct cb_wanted *
         return no_memory(m);
     }
     struct cb_tensor_entry view;
+    const bool has_our_layout = is_ours || cb__candidates_of(m, w, map).is_turned;
     w->status = CB_MATCH_KEPT;
-    if (!cb__view_as_ours(w, entry, is_ours, &view)) {
+    if (!cb__view_as_ours(w, entry, has_our_layout, &view)) {
         return cb__is_other_grid(w, entry, &view) ? cb__read_other_grid(m, w, &view)
-                                                  : cb__refuse_shape(m, w, entry, is_ours);
+                                                  : cb__refuse_shape(m, w, entry, has_our_layout);
     }
     return w->out ? cb_tensors_read_f32(m->file, &view, w->out, m->diag) : CB_OK;
 }
@@ -244,11 +245,17 @@ static enum cb_status list_changed(const struct cb__matching *m, struct cb_name_
     return out->names ? CB_OK : no_memory(m);
 }
 
-/* What frameworks keep beside the params and make anew: the number of batches seen, Swin's tables of numbers. */
+/* What frameworks keep beside the params and make anew: the number of batches seen, Swin's tables of numbers, the positions
+ * of texts and GPT-2's masks. */
 static bool is_bookkeeping(const char *name)
 {
-    return cb_ends_with(name, ".num_batches_tracked") || cb_ends_with(name, ".relative_position_index") ||
-           cb_ends_with(name, ".attn_mask");
+    static const char *const ends[] = {".num_batches_tracked", ".relative_position_index", ".attn_mask", "position_ids",
+                                       ".token_type_ids", ".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        is_one = is_one || cb_ends_with(name, ends[i]);
+    }
+    return is_one;
 }
 
 static enum cb_status list_unused(const struct cb__matching *m, struct cb_name_list *out)

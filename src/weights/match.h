@@ -52,7 +52,8 @@ struct cb_wanted {
 /* One rule: a layer whose name is `ours` or begins with `ours.` is called `theirs` (and what follows). `*` stands for
  * one part between dots and reappears at the `*` in `theirs`: "blocks.*.expand" is "_blocks.*._expand_conv" there. ""
  * is before every layer. The rule with the most parts of `ours` wins, then the one with fewer `*`, then the first.
- * `ours` may also be a param, "blocks.*.scale.w"; then `theirs` is the tensor's whole name. Several rules of one `ours`
+ * `ours` may also be a param, "blocks.*.scale.w"; then `theirs` is the tensor's whole name, with ^T behind it where a matrix
+ * lies there as it does here, [C,K] (GPT-2). Several rules of one `ours`
  * behind each other (a list in YAML) are the parts of one: the file has the layer's outputs in as many tensors, those of
  * "attn.qkv" in "query", "key" and "value", which are put behind each other.
  *
@@ -110,8 +111,9 @@ const struct cb_name_map *cb_name_map_find(const struct cb_name_map *maps, uint3
 
 /* Fills the wanted params, which come in the order in which their layers run. Of several maps, the one that finds the
  * most tensors is taken (the first of equals), or none where equal names find more. The report's lists and the texts in
- * `wanted` live in `arena`; the file may be closed afterwards. `num_batches_tracked` of a batchnorm and the
- * tables of numbers that Swin keeps (`relative_position_index`, `attn_mask`) are passed over in silence.
+ * `wanted` live in `arena`; the file may be closed afterwards. What a framework
+ * makes anew (`num_batches_tracked` of a batchnorm, Swin's `relative_position_index`, a text's `position_ids`) is passed over
+ * in silence.
  * MISMATCH when a tensor has another shape, when two params would take one tensor, or when some that are not optional
  * are missing: errors that name both sides. The report is filled all the same. */
 enum cb_status cb_weights_match(struct cb_tensor_file *file, struct cb_wanted *wanted, uint32_t count,

@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "weights/match_internal.h"
 
+#define CB__TURNED "^T"
+
 /* ---- finding ---------------------------------------------------------------------------------------------------- */
 
 static const struct cb_tensor_entry *find_named(const struct cb__matching *m, const char *name)
@@ -31,6 +33,10 @@ struct cb__candidates cb__candidates_of(const struct cb__matching *m, const stru
     }
     if (!names.foreign) {
         names.foreign = cb_arena_printf(m->arena, "%s.%s", wanted->layer, wanted->foreign);
+    }
+    if (names.foreign && cb_ends_with(names.foreign, CB__TURNED)) {
+        names.is_turned = true;
+        names.foreign = cb_arena_strndup(m->arena, names.foreign, strlen(names.foreign) - strlen(CB__TURNED));
     }
     if (map && names.foreign && *m->skip && cb_starts_with(names.foreign, m->skip)) {
         names.foreign += strlen(m->skip);

@@ -21,7 +21,8 @@ struct cb__matching {
 
 /* The names under which a tensor is looked for; NULLs where there are fewer. */
 struct cb__candidates {
-    const char *foreign; /* in the foreign layout */
+    const char *foreign; /* in the foreign layout, unless */
+    bool is_turned;      /* the rule ends in ^T: there it lies as here, [C,K] */
     const char *own;
 };
 

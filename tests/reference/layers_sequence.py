@@ -197,7 +197,12 @@ def position_learned():
         f.case(name, [Gen(*shape, seed=1)], fn, options={"max_length": rows}, params={"w": Gen(rows, shape[2], seed=2)})
     f.case("a grid behind a class token", [Gen(2, 7, 3, seed=1)], fn, options={"max_length": 7, "grid": [2, 3]},
            params={"w": Gen(7, 3, seed=2)})
+    later = lambda x, p, s: [x[0] + p["w"][2:2 + x[0].shape[1]]]
+    for name, shape, rows in (("from row 2 on", (2, 3, 5), 7), ("from row 2 to the last", (3, 4, 3), 6)):
+        f.case(name, [Gen(*shape, seed=1)], later, options={"max_length": rows, "start": 2}, params={"w": Gen(rows, shape[2], seed=2)})
     x = [Gen(1, 4, 2, seed=1)]
+    f.error("too long from row 2 on", x, "a sequence of 4 does not fit into `max_length` 5 from row 2 on",
+            options={"max_length": 5, "start": 2})
     f.error("one number", x, "`grid` takes two numbers, rows and columns", options={"max_length": 4, "grid": 2})
     f.error("a grid too large", x, "a grid of 2 x 3 does not fit into `max_length` 4",
             options={"max_length": 4, "grid": [2, 3]})
