@@ -77,6 +77,10 @@ static enum cb_status import(struct cb_cli *cli, const struct cb_import_request 
     }
     struct cb_tensor_file *file;
     CB_TRY(cb_tensors_open(path, &file, NULL, cli->diag));
+    if (strcmp(cb_tensors_format(file), "GGUF") == 0) {
+        cb_tensors_close(file);
+        return cb_import_gguf(request, imported, cli->diag);
+    }
     enum cb_status status = cb_fail(
         cli->diag, CB_INVALID, NULL,
         "`%s` (%s, %" PRIu32 " tensors) holds weights without a network: say which they are for with --as BACKBONE, a name "
@@ -230,9 +234,10 @@ const struct cb_command cb_command_import = {
     .summary = "a model of another program becomes a network file and its weights",
     .flags = flags,
     .help = "WHAT is one of\n"
-            "  a weights file     a PyTorch, safetensors, GGUF or npz file, with --as: the network it is for\n"
+            "  a weights file     a PyTorch, safetensors or npz file, with --as: the network it is for\n"
             "  a folder           as the Hugging Face hub has them: config.json, preprocessor_config.json and the weights,\n"
             "                     of transformers or of timm; size, scale and labels are the folder's\n"
+            "  a GGUF file        of llama.cpp, which says which network it is; blocks of few bits are widened\n"
             "\n"
             "DIR/NAME.yaml is a network as those in configs/backbones: to be read and changed. In a task\n"
             "`backbone: DIR` uses it, with `replace:`, `frozen:` and `head:` as on any other.\n"

@@ -188,7 +188,7 @@ static enum cb_status import(const struct cb_import_request *request, struct cb_
 enum cb_status cb_import_folder(const struct cb_import_request *request, struct cb_imported *imported,
                                 struct cb_diag *diag)
 {
-    struct cb__hub_folder folder = {.arena = imported->arena, .path = request->path};
+    struct cb__hub_folder folder = {.arena = imported->arena, .section = "huggingface", .path = request->path};
     struct cb__onto onto = {0};
     enum cb_status status = import(request, &folder, &onto, imported, diag);
     cb_backbone_close(onto.backbone);

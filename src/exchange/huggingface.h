@@ -13,6 +13,9 @@
  *                                               # it are written map.key
  *       timm: {tf_efficientnet_lite0: efficientnet_lite0}   # architectures of timm whose name is another here
  *
+ * `gguf:` says the same of llama.cpp's files by their `general.architecture` (import_gguf.c): keys are those of the file,
+ * without the architecture in front; that of a list is its length, `tensors.output` is true where there is an output.weight.
+ *
  * A folder of timm's ("architecture" in config.json) names a network, which is looked for under that name. */
 #ifndef CAMBIUM_EXCHANGE_HUGGINGFACE_H
 #define CAMBIUM_EXCHANGE_HUGGINGFACE_H
@@ -21,6 +24,7 @@
 
 struct cb__hub_folder {
     struct cb_arena *arena;
+    const char *section; /* of a family's file that speaks of it: huggingface, or gguf */
     const char *path;
     const char *config_path;
     const struct cb_value *config;       /* config.json, a map */

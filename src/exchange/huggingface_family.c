@@ -31,9 +31,9 @@ static bool is_known_word(const struct cb_text *known, const char *word)
     return false;
 }
 
-/* The file whose `huggingface:` has the type, and under it `key` unless that is NULL; `known` gets all types that there are. */
-static enum cb_status find_family(struct cb_arena *arena, const char *type, const char *key, struct family *out,
-                                  struct cb_text *known, struct cb_diag *diag)
+/* The file whose section (`huggingface:`) has the type, and under it `key` unless that is NULL; `known` gets all types that there are. */
+static enum cb_status find_family(struct cb_arena *arena, const char *section, const char *type, const char *key,
+                                  struct family *out, struct cb_text *known, struct cb_diag *diag)
 {
     char *folder = cb_resource_path(arena, "configs/backbones"), **names;
     size_t count;
@@ -47,7 +47,7 @@ static enum cb_status find_family(struct cb_arena *arena, const char *type, cons
         if (path == NULL || !cb_ends_with(names[i], ".yaml") || cb_yaml_read_file(arena, path, &file, NULL) != CB_OK) {
             continue;
         }
-        const struct cb_value *types = cb_map_get(file, "huggingface");
+        const struct cb_value *types = cb_map_get(file, section);
         for (size_t k = 0; types != NULL && types->kind == CB_KIND_MAP && k < types->as.map.count; k++) {
             const struct cb_entry *entry = &types->as.map.entries[k];
             if (strcmp(entry->key, type) == 0 && entry->value->kind == CB_KIND_MAP &&
@@ -65,7 +65,7 @@ static enum cb_status find_family(struct cb_arena *arena, const char *type, cons
 static enum cb_status fail_unknown(const struct cb__hub_folder *f, const struct cb_text *known, struct cb_diag *diag)
 {
     const struct cb_value *type = cb_map_get(f->config, "model_type");
-    return cb_fail(diag, CB_UNSUPPORTED, &type->at,
+    return cb_fail(diag, CB_UNSUPPORTED, type != NULL ? &type->at : NULL,
                    "no family here is a network of the model type `%s`%s%s%s; known are %s. A family of your own may be named "
                    "with --as FILE.yaml", f->model_type, f->architecture != NULL ? " (" : "",
                    f->architecture != NULL ? f->architecture : "", f->architecture != NULL ? ")" : "",
@@ -219,7 +219,7 @@ static enum cb_status of_transformers(const struct cb__hub_folder *f, const char
     struct family family = {0};
     struct cb_text known = {0};
     struct cb_value *parameters = NULL;
-    enum cb_status status = find_family(arena, f->model_type, NULL, &family, &known, diag);
+    enum cb_status status = find_family(arena, f->section, f->model_type, NULL, &family, &known, diag);
     if (status == CB_OK && family.section == NULL) {
         status = fail_unknown(f, &known, diag);
     }
@@ -245,7 +245,7 @@ static enum cb_status of_timm(const struct cb__hub_folder *f, struct cb_backbone
     char *name = cb_arena_strndup(f->arena, f->architecture, strcspn(f->architecture, "."));
     struct family family = {0};
     struct cb_text known = {0};
-    enum cb_status status = name != NULL ? find_family(f->arena, "timm", name, &family, &known, diag) : no_memory(diag);
+    enum cb_status status = name != NULL ? find_family(f->arena, f->section, "timm", name, &family, &known, diag) : no_memory(diag);
     cb_text_free(&known);
     CB_TRY(status);
     const char *here = cb__hub_text(family.section, name, NULL);

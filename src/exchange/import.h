@@ -67,6 +67,9 @@ enum cb_status cb_import_weights(const struct cb_import_request *request, struct
 enum cb_status cb_import_folder(const struct cb_import_request *request, struct cb_imported *imported,
                                 struct cb_diag *diag);
 
+/* A GGUF file of llama.cpp, which says which network it is. */
+enum cb_status cb_import_gguf(const struct cb_import_request *request, struct cb_imported *imported, struct cb_diag *diag);
+
 /* An ONNX file: layers with channels last, named after the modules that its nodes came from. What no layer can do is
  * UNSUPPORTED, with the node's name and operator. */
 enum cb_status cb_import_onnx(const struct cb_import_request *request, struct cb_imported *imported, struct cb_diag *diag);

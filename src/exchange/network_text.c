@@ -211,7 +211,7 @@ static bool is_name_letter(char c)
 /* Whether a parameter is spoken of anywhere but where it is declared, among the weights or by the models. */
 static bool is_used(const struct rewriting *r, const char *word)
 {
-    static const char *const silent[] = {"models", "weights", "names", "source", "licence", "labels", "huggingface", NULL};
+    static const char *const silent[] = {"models", "weights", "names", "source", "licence", "labels", "huggingface", "gguf", NULL};
     const size_t length = strlen(word);
     for (size_t i = 0; i < r->raw->as.map.count; i++) {
         const char *start = line_start(r->text, r->raw->as.map.entries[i].at.line);
@@ -279,7 +279,7 @@ static void print_verbatim(struct rewriting *r, const char *start, const char *e
 static void print_section(struct rewriting *r, size_t i)
 {
     static const char *const left_out[] = {"models",  "weights", "names", "source",
-                                          "licence", "labels",  "huggingface", "own_input", NULL};
+                                          "licence", "labels",  "huggingface", "gguf", "own_input", NULL};
     const struct cb_value *raw = r->raw;
     const char *key = raw->as.map.entries[i].key, *text_end = r->text + strlen(r->text);
     const char *start = i > 0 ? section_start(r, i) : line_start(r->text, raw->as.map.entries[0].at.line);

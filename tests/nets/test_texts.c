@@ -1,7 +1,7 @@
-/* Networks for texts: folders of tests/data/texts as the Hugging Face hub has them, imported, against transformers
+/* Networks for texts: folders of tests/data/texts as the Hugging Face hub has them, or with a GGUF file, imported, against transformers
  * (tests/reference/make_text_folders.py): the last hidden states of texts of several lengths, frozen and fused and as they are
  * in training, and the losses of ten steps of gradient descent of all params, which every gradient has a part in.
- * `test_texts [NAME...]`. Exits with 77 (skipped) when the machine has no OpenCL device. */
+ * `test_texts [NAME or FOLDER...]`. Exits with 77 (skipped) when the machine has no OpenCL device. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,13 +158,16 @@ static void add_head(struct subject *s)
 
 static void open_subject(struct subject *s, const char *name)
 {
-    char *folder = cb_arena_printf(world.arena, "%s/tests/data/texts/%s", CB_SOURCE_ROOT, name);
-    const struct cb_import_request request = {.path = folder, .name = name};
+    char *folder = strchr(name, '/') != NULL ? cb_arena_strdup(world.arena, name)
+                                             : cb_arena_printf(world.arena, "%s/tests/data/texts/%s", CB_SOURCE_ROOT, name);
+    char *gguf = cb_path_join(world.arena, folder, "model.gguf");
+    const bool is_gguf = cb_path_exists(gguf);
+    const struct cb_import_request request = {.path = is_gguf ? gguf : folder, .name = cb_path_base(folder)};
     struct cb_value *file;
     open_reference(&s->reference, folder);
-    s->imported = cb_imported_create(name);
+    s->imported = cb_imported_create(cb_path_base(folder));
     assert_non_null(s->imported);
-    must(cb_import_folder(&request, s->imported, world.diag));
+    must(is_gguf ? cb_import_gguf(&request, s->imported, world.diag) : cb_import_folder(&request, s->imported, world.diag));
     assert_int_equal(s->imported->random.count, 0);
     s->net = cb_network_create(world.registry, name);
     assert_non_null(s->net);
@@ -329,7 +332,7 @@ static void test_folder(void **state)
 int main(int argc, char **argv)
 {
     static const char *const all[] = {"bert", "bert_sentences", "distilbert", "roberta", "electra", "gpt2", "llama",
-                                      "llama_wide", "mistral", "qwen2"};
+                                      "llama_wide", "mistral", "qwen2", "llama_gguf", "qwen2_gguf"};
     const size_t count = argc > 1 ? (size_t)argc - 1 : sizeof(all) / sizeof(all[0]);
     struct CMUnitTest tests[32];
     world.arena = cb_arena_create();

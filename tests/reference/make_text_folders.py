@@ -8,7 +8,9 @@ half precision, and in reference.safetensors what transformers makes of four tex
     head.w [C,3], labels [N]           a head on the mean of the real tokens, and
     losses [10], rate                  the losses of ten steps of plain gradient descent of all params (the pooler's stay)
 
-    make_text_folders.py [FOLDER] [NAME...]     needs torch, transformers, safetensors; made with 2.15 and 5.24
+Two are files of llama.cpp, in which queries and keys of a Llama lie in another order (`permute` of its convert_hf_to_gguf.py).
+
+    make_text_folders.py [FOLDER] [NAME...]     needs torch, transformers, safetensors, gguf; made with 2.15 and 5.24
 """
 import copy
 import json
@@ -61,6 +63,41 @@ def randomize(model):
             tensor.copy_(tensor.half().float())
 
 
+GGUF = {'llama_gguf': ('llama', 'llama'), 'qwen2_gguf': ('qwen2', 'qwen2')}  # of which folder, its architecture
+GGUF_NAMES = [('model.embed_tokens', 'token_embd'), ('model.norm', 'output_norm'), ('lm_head', 'output'), ('model.layers', 'blk'),
+              ('self_attn.q_proj', 'attn_q'), ('self_attn.k_proj', 'attn_k'), ('self_attn.v_proj', 'attn_v'),
+              ('self_attn.o_proj', 'attn_output'), ('input_layernorm', 'attn_norm'), ('post_attention_layernorm', 'ffn_norm'),
+              ('mlp.gate_proj', 'ffn_gate'), ('mlp.up_proj', 'ffn_up'), ('mlp.down_proj', 'ffn_down')]
+
+
+def write_gguf(path, model, architecture):
+    import gguf
+    c = model.config
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_context_length(c.max_position_embeddings)
+    writer.add_embedding_length(c.hidden_size)
+    writer.add_block_count(c.num_hidden_layers)
+    writer.add_feed_forward_length(c.intermediate_size)
+    writer.add_head_count(c.num_attention_heads)
+    writer.add_head_count_kv(c.num_key_value_heads)
+    writer.add_rope_freq_base(c.rope_parameters['rope_theta'])
+    writer.add_layer_norm_rms_eps(c.rms_norm_eps)
+    writer.add_token_list(['t%d' % i for i in range(VOCABULARY)])
+    for name, tensor in model.half().state_dict().items():
+        if name == 'lm_head.weight' and c.tie_word_embeddings:
+            continue
+        if architecture == 'llama' and ('q_proj' in name or 'k_proj' in name):
+            heads = c.num_attention_heads if 'q_proj' in name else c.num_key_value_heads
+            tensor = tensor.reshape(heads, 2, -1, *tensor.shape[1:]).swapaxes(1, 2).reshape(tensor.shape)
+        for theirs, ours in GGUF_NAMES:
+            name = name.replace(theirs, ours)
+        writer.add_tensor(name, (tensor.float() if tensor.dim() == 1 else tensor).numpy())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def hidden(base, ids, segments, is_real):
     extra = {'token_type_ids': segments} if segments is not None else {}
     return base(input_ids=ids, attention_mask=is_real.long(), **extra).last_hidden_state
@@ -84,13 +121,17 @@ def descend(base, inputs, is_real, head, labels):
 
 
 def write(root, name):
-    make, has_segments = FOLDERS[name]
+    make, has_segments = FOLDERS[GGUF[name][0] if name in GGUF else name]
     torch.manual_seed(1)
     model = make().eval()
     randomize(model)
     folder = os.path.join(root, name)
     shutil.rmtree(folder, ignore_errors=True)
-    copy.deepcopy(model).half().save_pretrained(folder)  # a copy: the table of rotary positions must stay what it is
+    if name in GGUF:
+        os.mkdir(folder)
+        write_gguf(os.path.join(folder, 'model.gguf'), copy.deepcopy(model), GGUF[name][1])
+    else:
+        copy.deepcopy(model).half().save_pretrained(folder)  # a copy: the table of rotary positions must stay what it is
     if name == 'bert_sentences':
         os.mkdir(os.path.join(folder, '1_Pooling'))
         with open(os.path.join(folder, '1_Pooling', 'config.json'), 'w') as file:
@@ -120,7 +161,7 @@ def write(root, name):
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, '..', 'data', 'texts')
     os.makedirs(root, exist_ok=True)
-    for name in sys.argv[2:] or FOLDERS:
+    for name in sys.argv[2:] or [*FOLDERS, *GGUF]:
         write(root, name)
 
 
