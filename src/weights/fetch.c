@@ -29,19 +29,25 @@ static enum cb_status no_memory(const struct fetching *f)
 
 /* ---- places in the cache ---------------------------------------------------------------------------------------- */
 
+/* The folder of a backbone; NULL when memory is exhausted. */
+static char *folder_of(struct cb_arena *arena, const char *cache, const char *backbone)
+{
+    char *name = cb_arena_strdup(arena, backbone);
+    for (char *c = name; c && *c; c++) {
+        if (*c == '/' || (c == name && *c == '.')) {
+            *c = '_';
+        }
+    }
+    return name ? cb_arena_printf(arena, "%s/weights/%s", cache, name) : NULL;
+}
+
 static enum cb_status open_cache(struct fetching *f)
 {
     const char *cache = cb_user_cache_folder(f->arena);
     if (!cache) {
         return cb_fail(f->diag, CB_IO, NULL, "there is no folder to keep weights in; set CAMBIUM_CACHE to one");
     }
-    char *name = cb_arena_strdup(f->arena, f->request->name);
-    for (char *c = name; c && *c; c++) {
-        if (*c == '/' || (c == name && *c == '.')) {
-            *c = '_';
-        }
-    }
-    f->folder = name ? cb_arena_printf(f->arena, "%s/weights/%s", cache, name) : NULL;
+    f->folder = folder_of(f->arena, cache, f->request->name);
     f->trust = cb_arena_printf(f->arena, "%s/weights/trust.json", cache);
     if (!f->folder || !f->trust) {
         return no_memory(f);
@@ -385,4 +391,21 @@ enum cb_status cb_fetch(const struct cb_fetch_request *request, struct cb_arena 
     }
     cb_text_free(&f.causes);
     return status;
+}
+
+bool cb_fetch_is_kept(struct cb_arena *arena, const char *name, const struct cb_weight_source *sources, uint32_t count,
+                      const char *folder)
+{
+    const char *cache = cb_user_cache_folder(arena);
+    struct fetching f = {.arena = arena, .folder = cache ? folder_of(arena, cache, name) : NULL};
+    for (uint32_t i = 0; f.folder && i < count; i++) {
+        const char *places[2] = {kept_path(&f, &sources[i]), NULL};
+        if (sources[i].kind == CB_SOURCE_FILE) {
+            places[1] = cb_path_join(arena, folder ? folder : ".", sources[i].where);
+        }
+        if ((places[0] && cb_file_bytes(places[0]) >= 0) || (places[1] && cb_file_bytes(places[1]) >= 0)) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -73,5 +73,9 @@ struct cb_fetch_result {
  * conversion ends it with that failure. */
 enum cb_status cb_fetch(const struct cb_fetch_request *request, struct cb_arena *arena, struct cb_fetch_result *out,
                         struct cb_diag *diag);
+/* Whether a file of these sources is in the cache of the backbone `name`, or beside it in `folder`. Its content is not
+ * looked at. */
+bool cb_fetch_is_kept(struct cb_arena *arena, const char *name, const struct cb_weight_source *sources, uint32_t count,
+                      const char *folder);
 
 #endif
