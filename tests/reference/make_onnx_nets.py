@@ -271,7 +271,8 @@ def strip(path):
     onnx.save(model, path)
 
 
-def make(name):
+def prepare(name):
+    """The network and a batch of three."""
     build, draw = NETS[name]
     torch.manual_seed(5)
     g = torch.Generator().manual_seed(7)
@@ -282,7 +283,11 @@ def make(name):
             module.running_var.uniform_(0.7, 1.4, generator=g)
     for p in net.parameters():
         p.data.add_(0.1 * torch.randn(p.shape, generator=g))
-    x = draw(g)
+    return net, draw(g)
+
+
+def make(name):
+    net, x = prepare(name)
     with torch.no_grad():
         y = net(x)
     exporters = ["dynamo"] if name == "standard" else ["script", "dynamo"] # the other one leaves statistics of constants open
