@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 
 #define MAX_BYTES ((size_t)1 << 30)
 #define MAX_COLUMNS 4096
@@ -192,7 +193,8 @@ enum cb_status cb__csv_read(struct cb_arena *arena, const char *path, const stru
     if (parser.at == parser.end) {
         return cb_fail(diag, CB_FORMAT, at, "`%s` is empty", path);
     }
-    parser.delimiter = guess_delimiter(parser.at, parser.end);
+    bool has_tabs = cb_ends_with(path, ".tsv") || cb_ends_with(path, ".tab");
+    parser.delimiter = has_tabs ? '\t' : guess_delimiter(parser.at, parser.end);
     if (!read_header(&parser)) {
         return CB_FORMAT;
     }

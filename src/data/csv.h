@@ -1,5 +1,5 @@
-/* csv.h: tables in text files: RFC 4180, with commas, semicolons or tabs (whichever the first line has most of), LF or
- * CRLF, with or without a byte order mark. The first line names the columns. */
+/* csv.h: tables in text files: RFC 4180, with commas, semicolons or tabs (whichever the first line has most of; in a .tsv
+ * file tabs), LF or CRLF, with or without a byte order mark. The first line names the columns. */
 #ifndef CAMBIUM_DATA_CSV_H
 #define CAMBIUM_DATA_CSV_H
 
@@ -18,6 +18,9 @@ struct cb__csv {
  * that is never closed, letters after a closing quote, a NUL byte, two columns of one name, no rows. */
 enum cb_status cb__csv_read(struct cb_arena *arena, const char *path, const struct cb_place *at, struct cb__csv *out,
                             struct cb_diag *diag);
+/* JSON lines as such a table: the keys are the columns, what a line lacks is empty. Errors name the line. */
+enum cb_status cb__jsonl_read(struct cb_arena *arena, const char *path, const struct cb_place *at, struct cb__csv *out,
+                              struct cb_diag *diag);
 /* Index of a column, -1: none of that name. */
 int cb__csv_column(const struct cb__csv *table, const char *name);
 /* The place of row `row`. */

@@ -5,12 +5,13 @@
 #define TILE "{type: integer, minimum: 1}"
 #define SOURCE_KEYS                                                                                \
     {"images", "a folder per class, a folder with a table beside it (`labels`), a sheet, or an IDX file", "{type: string}"}, \
-    {"text", NULL, CB_KEY_REFUSED}, /* the reader of sources says what it reads */                 \
-    {"audio", NULL, CB_KEY_REFUSED},                                                               \
+    {"text", "a table of texts (.csv, .tsv, .jsonl), or a folder of text files per class", "{type: string}"}, \
+    {"audio", NULL, CB_KEY_REFUSED}, /* the reader of sources says what it reads */                \
     {"tensors", "a safetensors file with `x`, and `y` as class numbers or values", "{type: string}"}, \
     {"labels", "a CSV table of files and labels, or the IDX file of the labels", "{type: string}"}, \
-    {"columns", "which columns of the table hold the file's name and its label or value",          \
+    {"columns", "which columns of the table hold the file's name or the text, and its label or value", \
      "{type: object, additionalProperties: false, not: {required: [label, value]}, properties: {file: {type: string}, " \
+     "text: {type: string}, text_pair: {type: string}, "                                           \
      "label: {type: string}, value: {anyOf: [{type: string}, {type: array, minItems: 1, maxItems: 64, items: " \
      "{type: string}}]}}}"},                                                                       \
     {"sheet", "one picture that is cut into tiles, the classes one after the other",               \
@@ -30,7 +31,8 @@ const struct cb_key cb_data_keys[] = {
     {"background", "what is put around and behind pictures",
      "{anyOf: [{enum: [white, black, grey, gray]}, {type: string, pattern: '^#[0-9a-fA-F]{6}$'}, {type: array, minItems: 3, "
      "maxItems: 3, items: {type: integer, minimum: 0, maximum: 255}}]}"},
-    {"max_length", NULL, NULL},
+    {"max_length", "tokens of a text; by default what the network's contract says", "{type: integer, minimum: 1}"},
+    {"long", "what becomes of a longer text", "{enum: [truncate, windows, refuse]}"},
     {"seed", "of the split; `train: seed` never moves the test set", "{type: integer, minimum: 0}"},
     {"augment", "how training pictures are varied; none by default", "{$ref: '#/definitions/augment'}"},
     {"views", "augmented views of each picture that frozen layers see once", "{type: integer, minimum: 1, maximum: 1000}"},
@@ -61,7 +63,7 @@ static const struct cb_key folds_keys[] = {
 bool cb_data_schema(struct cb_arena *arena, struct cb_value *definitions)
 {
     static const char *const one = "{minProperties: 1, maxProperties: 1}";
-    static const char *const named = "{oneOf: [{required: [images]}, {required: [tensors]}]}";
+    static const char *const named = "{oneOf: [{required: [images]}, {required: [text]}, {required: [tensors]}]}";
     return cb_map_set(arena, definitions, "choice", cb_schema_of_keys(arena, choice_keys, one)) &&
            cb_map_set(arena, definitions, "folds", cb_schema_of_keys(arena, folds_keys, one)) &&
            cb_map_set(arena, definitions, "source", cb_schema_of_keys(arena, cb__source_keys, named)) &&

@@ -13,6 +13,8 @@
  *   images: FOLDER, labels: F.csv    columns: {file: NAME, label: NAME} or {file: NAME, value: NAME or [NAMES]}
  *   images: F-idx3, labels: F-idx1   IDX, plain or gzipped
  *   images: F.png, sheet: {tile: [H, W], classes: K}   tiles in rows, as many in a row for each class
+ *   text: F.csv, F.tsv, F.jsonl      columns: {text: NAME, label: NAME}, or value: NAME or [NAMES]; text_pair: NAME
+ *   text: FOLDER                     of text files, as of pictures
  *   tensors: F.safetensors           `x` [N, ...] and `y`: [N] integers are class numbers, reals are values */
 #ifndef CAMBIUM_DATA_DATASET_H
 #define CAMBIUM_DATA_DATASET_H
@@ -79,6 +81,12 @@ enum cb_status cb_dataset_open(struct cb_arena *arena, const struct cb_value *da
 enum cb_status cb_dataset_open_path(struct cb_arena *arena, const char *path, const struct cb_contract *contract,
                                     struct cb_dataset **out, struct cb_diag *diag);
 
+struct cb_tokenizer;
+/* What makes tokens of the dataset's texts; before the first is read. It outlives the dataset. */
+void cb_dataset_set_tokenizer(struct cb_dataset *dataset, const struct cb_tokenizer *tokenizer);
+/* Tokens of a sample; 0 where samples have no lengths, or where it cannot be read. */
+int32_t cb_dataset_length(struct cb_dataset *dataset, uint32_t sample);
+
 /* The section must agree with classes that a run already has (eval, resume): samples are relabelled to that order, a
  * class that is not among them is an error. Call it before splitting. */
 enum cb_status cb_dataset_use_classes(struct cb_dataset *dataset, const char *const *classes, uint32_t class_count,
@@ -93,7 +101,8 @@ uint32_t cb_dataset_class_size(const struct cb_dataset *dataset, uint32_t class_
 /* Called now and then with what is done; returns false to stop (the caller then gets INTERRUPTED). */
 typedef bool (*cb_progress)(void *context, uint64_t done, uint64_t total);
 
-/* Decodes all samples ahead, on all processors, when they fit below the cache's limit; else does nothing. So that bad
+/* Decodes all samples ahead, on all processors, when they fit below the cache's limit (texts in any case); else does nothing.
+ * Says what had to be done to texts: cut off, mended. So that bad
  * files are known before the split is made: with `bad_files: skip` each is named in a warning and takes part in nothing;
  * with `fail` each is an error. `progress` may be NULL. */
 enum cb_status cb_dataset_prepare(struct cb_dataset *dataset, cb_progress progress, void *context,

@@ -25,6 +25,11 @@ struct cb_dataset_private {
     bool skips_bad;
 
     uint64_t row_bytes; /* of a sample, all its fields one behind the other */
+    const struct cb_tokenizer *tokenizer; /* of texts */
+    /* Texts that are not as they should be; counted while all are prepared. */
+    bool counts_oddities;
+    atomic_uint cut_count, mended_count, empty_count;
+
     /* Prepared samples, [count, row_bytes]: address space only, until they are written. */
     uint64_t cache_limit;
     uint8_t *cache;
@@ -49,6 +54,8 @@ bool cb__sample_read(struct cb_dataset *dataset, uint32_t sample, void *const *o
 /* A text's fields: tokens, which of two texts each belongs to, how many there are. */
 bool cb__words_prepare(struct cb_dataset *dataset, const struct cb__source *source, uint32_t item, void *const *out,
                        struct cb__why *why);
+/* Says once what was found. */
+void cb__words_say(struct cb_dataset *dataset, struct cb_diag *diag);
 /* Brings a sound to what a network takes: cut off or followed by silence, and scaled. */
 bool cb__sound_to_contract(const struct cb__sound *sound, const struct cb_contract *contract, float *out,
                            struct cb__why *why);

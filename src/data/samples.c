@@ -291,9 +291,11 @@ enum cb_status cb_dataset_prepare(struct cb_dataset *dataset, cb_progress progre
                                   struct cb_diag *diag)
 {
     struct cb_dataset_private *private = dataset->private_;
-    if (!private->cache || private->cache_bytes > private->cache_limit) {
+    bool has_words = private->sources[0]->type->words && dataset->field_count > 0;
+    if (!has_words && (!private->cache || private->cache_bytes > private->cache_limit)) {
         return CB_OK;
     }
+    private->counts_oddities = true;
     struct preparation preparation = {dataset, calloc(dataset->count, sizeof *preparation.reasons)};
     if (!preparation.reasons) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory while reading the data");
@@ -310,6 +312,10 @@ enum cb_status cb_dataset_prepare(struct cb_dataset *dataset, cb_progress progre
         free(preparation.reasons[i]);
     }
     free(preparation.reasons);
+    private->counts_oddities = false;
+    if (has_words && done) {
+        cb__words_say(dataset, diag);
+    }
     if (status == CB_OK && dataset->count > 0 && cb_dataset_bad_count(dataset) == dataset->count) {
         return cb_fail(diag, CB_FORMAT, NULL, "none of the %u %s can be read", dataset->count,
                        cb__source_what(private->sources[0]));

@@ -114,6 +114,33 @@ static bool read_preparation(const struct cb_value *data, struct cb_contract *co
     return rule >= 0;
 }
 
+/* `max_length` and `long`: only texts have them. */
+static bool read_lengths(const struct cb_value *data, struct cb_contract *contract, struct cb_diag *diag)
+{
+    const struct cb_value *length = cb_map_get(data, "max_length"), *rule = cb_map_get(data, "long");
+    const struct cb_value *first = length ? length : rule;
+    int64_t most = contract->shape[0];
+    if (first && contract->rank > 0 && contract->modality != CB_TEXT) {
+        cb_fail(diag, CB_MISMATCH, &first->at, "`%s` is for texts, but the network's input `%s` is of modality `%s`",
+                length ? "max_length" : "long", contract->name, cb_modality_name(contract->modality));
+        return false;
+    }
+    if (contract->rank == 0 || contract->modality != CB_TEXT) {
+        return true;
+    }
+    if (length && !read_whole(length, "`max_length`", 1, INT64_MAX, &contract->max_length, diag)) {
+        return false;
+    }
+    if (contract->max_length > most) {
+        cb_fail(diag, CB_MISMATCH, &length->at, "`max_length` is %lld tokens, but the network takes %lld at most",
+                (long long)contract->max_length, (long long)most);
+        cb_note(diag, &contract->at, "the network's input is described here");
+        return false;
+    }
+    contract->shape[0] = contract->max_length;
+    return cb_long_read(rule, &contract->long_rule, diag);
+}
+
 static bool read_classes(struct cb_arena *arena, const struct cb_value *list, struct cb__settings *out,
                          struct cb_diag *diag)
 {
@@ -160,6 +187,7 @@ bool cb__settings_read(struct cb_arena *arena, const struct cb_value *data, cons
     dataset->contract = contract ? *contract : (struct cb_contract){0};
     bool ok = cb_expect_known(data, cb_data_keys, "in `data`", diag);
     ok = read_preparation(data, &dataset->contract, diag) && ok;
+    ok = read_lengths(data, &dataset->contract, diag) && ok;
     if (seed) {
         bool good = read_whole(seed, "`seed`", 0, INT64_MAX, &number, diag);
         dataset->seed = good ? (uint64_t)number : 0;

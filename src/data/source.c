@@ -79,8 +79,8 @@ static enum cb_status check_modality(const struct cb__spec *spec, const struct c
         cb_note(diag, &contract->at, "the network's input is described here");
         return CB_MISMATCH;
     }
-    if (modality == CB_TEXT || modality == CB_AUDIO) {
-        return cb_fail(diag, CB_UNSUPPORTED, &entry->at, "this version reads no %s; it reads pictures and tensors",
+    if (modality == CB_AUDIO) {
+        return cb_fail(diag, CB_UNSUPPORTED, &entry->at, "this version reads no %s; it reads pictures, texts and tensors",
                        kinds[kind].what);
     }
     if (contract && modality == CB_IMAGE && contract->shape[2] != 1 && contract->shape[2] != 3) {
@@ -178,6 +178,9 @@ enum cb_status cb__source_read(const struct cb__spec *given, struct cb__draft *d
     }
     if (kinds[kind].modality == CB_IMAGE) {
         return read_images(spec, path, at, draft, diag);
+    }
+    if (kinds[kind].modality == CB_TEXT) {
+        return cb__text_read(spec, path, at, draft, diag);
     }
     static const char *const others[] = {"labels", "columns", "sheet", "group"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {

@@ -17,6 +17,12 @@ struct cb__words {
 #define CB__MAX_TEXT_BYTES (64 << 20)
 void cb__words_free(struct cb__words *words);
 
+struct cb_tokenizer;
+/* Fills a text's fields: ids and segments [shape[0]], i32, padded; how many are real. `*out_uncut`: how many there would be
+ * without a limit. */
+bool cb__words_encode(const struct cb_contract *contract, const struct cb_tokenizer *tokenizer, const struct cb__words *words,
+                      void *const *out, size_t *out_uncut, struct cb__why *why);
+
 /* A sound of one channel, -1 to 1, newly allocated. */
 struct cb__sound {
     float *samples;
@@ -95,6 +101,8 @@ enum cb_status cb__folder_read(const struct cb__spec *spec, const char *path, co
                                struct cb__draft *draft, struct cb_diag *diag);
 enum cb_status cb__table_read(const struct cb__spec *spec, const char *path, const struct cb_place *at,
                               struct cb__draft *draft, struct cb_diag *diag);
+enum cb_status cb__text_read(const struct cb__spec *spec, const char *path, const struct cb_place *at,
+                             struct cb__draft *draft, struct cb_diag *diag);
 enum cb_status cb__sheet_read(const struct cb__spec *spec, const char *path, const struct cb_place *at,
                               struct cb__draft *draft, struct cb_diag *diag);
 enum cb_status cb__tensors_read(const struct cb__spec *spec, const char *path, const struct cb_place *at,
