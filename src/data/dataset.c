@@ -333,7 +333,7 @@ static enum cb_status set_fields(struct cb_dataset *dataset, struct cb_diag *dia
         return no_memory(diag);
     }
     dataset->fields = fields;
-    if (source->type->tensor) {
+    if (source->type->tensor && !source->has_ids) {
         *fields = source->field;
         dataset->field_count = 1;
     } else if (contract->rank > 0 && contract->modality == CB_TEXT) {

@@ -84,6 +84,8 @@ enum cb_status cb_dataset_open_path(struct cb_arena *arena, const char *path, co
 struct cb_tokenizer;
 /* What makes tokens of the dataset's texts; before the first is read. It outlives the dataset. */
 void cb_dataset_set_tokenizer(struct cb_dataset *dataset, const struct cb_tokenizer *tokenizer);
+/* Whether samples are sequences with lengths: then ids, segments and lengths are their fields, in this order. */
+bool cb_dataset_has_lengths(const struct cb_dataset *dataset);
 /* Tokens of a sample; 0 where samples have no lengths, or where it cannot be read. */
 int32_t cb_dataset_length(struct cb_dataset *dataset, uint32_t sample);
 

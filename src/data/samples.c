@@ -202,7 +202,7 @@ bool cb__sample_read(struct cb_dataset *dataset, uint32_t sample, void *const *o
         return cb__because(why, CB_INVALID, "cannot be prepared: the data were opened without a network");
     }
     if (type->tensor) {
-        return type->tensor(source, item, out[0], why);
+        return type->tensor(source, item, out, why);
     }
     if (take_cached(dataset, sample, out)) {
         return true;
@@ -410,11 +410,11 @@ static enum cb_status hash_item(struct cb_sha256 *sha, struct cb_dataset *datase
         cb_image_free(&image);
         return CB_OK;
     }
-    if (source->type->words) {
+    if (source->type->words || source->has_ids) {
         return hash_words(sha, dataset, sample, diag);
     }
     void *tensor = malloc(source->field.bytes);
-    if (!tensor || !source->type->tensor(source, item, tensor, &why)) {
+    if (!tensor || !source->type->tensor(source, item, &tensor, &why)) {
         free(tensor);
         return cb_fail(diag, CB_IO, NULL, "`%s` cannot be read", cb_dataset_name(dataset, sample));
     }

@@ -41,8 +41,8 @@ struct cb__source_type {
     bool (*image)(const struct cb__source *source, uint32_t item, struct cb_image *out, struct cb__why *why);
     bool (*words)(const struct cb__source *source, uint32_t item, struct cb__words *out, struct cb__why *why);
     bool (*sound)(const struct cb__source *source, uint32_t item, struct cb__sound *out, struct cb__why *why);
-    /* The item's tensor, `field.bytes` of it. */
-    bool (*tensor)(const struct cb__source *source, uint32_t item, void *out, struct cb__why *why);
+    /* The item's tensor, `field.bytes` of it; of ids [T] also the two other fields of a text. */
+    bool (*tensor)(const struct cb__source *source, uint32_t item, void *const *out, struct cb__why *why);
     /* Frees what does not lie in the arena; NULL: nothing does not. */
     void (*release)(struct cb__source *source);
 };
@@ -52,6 +52,7 @@ struct cb__source {
     const struct cb__source_type *type;
     const char *path; /* the file or folder */
     struct cb_field field; /* tensors: what an item is */
+    bool has_ids;          /* tensors: [T] token numbers for a network that takes text */
 };
 
 /* A source as the task names it. */

@@ -16,6 +16,7 @@ struct tensors {
     struct cb__source source;
     struct cb_tensor_file *file;
     struct cb_tensor_entry x;
+    struct cb_tensor_entry segments, lengths; /* of ids; rank 0: there are none */
     pthread_mutex_t lock; /* a file is read by one thread at a time */
 };
 
@@ -24,31 +25,70 @@ static void tensors_name(const struct cb__source *source, uint32_t item, char *o
     snprintf(out, room, "%s, sample %u", source->path, item);
 }
 
-/* Rows are read as floats or 64-bit integers and narrowed to the field's type. */
-static bool tensors_read(const struct cb__source *source, uint32_t item, void *out, struct cb__why *why)
+/* One row of 64-bit integers. */
+static enum cb_status read_integers(struct tensors *tensors, const struct cb_tensor_entry *entry, uint32_t item, int64_t *out)
 {
-    struct tensors *tensors = (struct tensors *)source;
     struct cb_tensor_entry row;
-    size_t count = source->field.bytes / (source->field.dtype == CB_U8 ? 1 : 4);
-    int64_t *wide = NULL;
-    enum cb_status status = CB_MEMORY;
-    if (source->field.dtype == CB_F32 || (wide = malloc(count * sizeof *wide))) {
-        pthread_mutex_lock(&tensors->lock);
-        status = cb_tensors_rows(&tensors->x, item, 1, &row, NULL);
-        if (status == CB_OK) {
-            status = wide ? cb_tensors_read_i64(tensors->file, &row, wide, NULL)
-                          : cb_tensors_read_f32(tensors->file, &row, out, NULL);
+    enum cb_status status = cb_tensors_rows(entry, item, 1, &row, NULL);
+    return status == CB_OK ? cb_tensors_read_i64(tensors->file, &row, out, NULL) : status;
+}
+
+/* Ids, the segments that go with them, and how many are real: as the file says, else 0 and all. What the network takes more is
+ * padding. */
+static enum cb_status read_ids(struct tensors *tensors, uint32_t item, void *const *out)
+{
+    const size_t there = (size_t)tensors->x.dims[1], room = (size_t)tensors->source.field.dims[0];
+    int64_t *wide = calloc(there + 1, sizeof *wide), length = (int64_t)there;
+    enum cb_status status = wide ? read_integers(tensors, &tensors->x, item, wide) : CB_MEMORY;
+    for (int f = 0; f < 2 && status == CB_OK; f++) {
+        for (size_t i = 0; i < room; i++) {
+            ((int32_t *)out[f])[i] = i < there ? (int32_t)wide[i] : 0;
         }
-        pthread_mutex_unlock(&tensors->lock);
+        memset(wide, 0, there * sizeof *wide);
+        if (f == 0 && tensors->segments.rank) {
+            status = read_integers(tensors, &tensors->segments, item, wide);
+        }
     }
-    for (size_t i = 0; wide && status == CB_OK && i < count; i++) {
-        if (source->field.dtype == CB_U8) {
+    if (status == CB_OK && tensors->lengths.rank) {
+        status = read_integers(tensors, &tensors->lengths, item, &length);
+        status = status == CB_OK && (length < 0 || length > (int64_t)there) ? CB_FORMAT : status;
+    }
+    if (status == CB_OK) {
+        *(int32_t *)out[2] = (int32_t)length;
+    }
+    free(wide);
+    return status;
+}
+
+/* Rows are read as floats or 64-bit integers and narrowed to the field's type. */
+static enum cb_status read_row(struct tensors *tensors, uint32_t item, void *out)
+{
+    const struct cb_field *field = &tensors->source.field;
+    struct cb_tensor_entry row;
+    size_t count = field->bytes / (field->dtype == CB_U8 ? 1 : 4);
+    if (field->dtype == CB_F32) {
+        enum cb_status status = cb_tensors_rows(&tensors->x, item, 1, &row, NULL);
+        return status == CB_OK ? cb_tensors_read_f32(tensors->file, &row, out, NULL) : status;
+    }
+    int64_t *wide = malloc(count * sizeof *wide + 1);
+    enum cb_status status = wide ? read_integers(tensors, &tensors->x, item, wide) : CB_MEMORY;
+    for (size_t i = 0; status == CB_OK && i < count; i++) {
+        if (field->dtype == CB_U8) {
             ((uint8_t *)out)[i] = (uint8_t)wide[i];
         } else {
             ((int32_t *)out)[i] = (int32_t)wide[i];
         }
     }
     free(wide);
+    return status;
+}
+
+static bool tensors_read(const struct cb__source *source, uint32_t item, void *const *out, struct cb__why *why)
+{
+    struct tensors *tensors = (struct tensors *)source;
+    pthread_mutex_lock(&tensors->lock);
+    enum cb_status status = source->has_ids ? read_ids(tensors, item, out) : read_row(tensors, item, out[0]);
+    pthread_mutex_unlock(&tensors->lock);
     return status == CB_OK ? true : cb__because(why, status, "cannot be read: %s", cb_status_sentence(status));
 }
 
@@ -57,6 +97,29 @@ static void tensors_release(struct cb__source *source)
     struct tensors *tensors = (struct tensors *)source;
     cb_tensors_close(tensors->file);
     pthread_mutex_destroy(&tensors->lock);
+}
+
+/* `segments` [N,T] and `lengths` [N] beside the ids, each as it is there. */
+static enum cb_status describe_others(struct tensors *tensors, const struct cb_place *at, struct cb_diag *diag)
+{
+    static const char *const names[] = {"segments", "lengths"};
+    struct cb_tensor_entry *const to[] = {&tensors->segments, &tensors->lengths};
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct cb_tensor_entry *entry = cb_tensors_find(tensors->file, names[i]), *x = &tensors->x;
+        if (!entry) {
+            continue;
+        }
+        bool fits = !cb_stored_is_real(entry->type) && entry->rank == 2 - i && entry->dims[0] == x->dims[0] &&
+                    (i == 1 || entry->dims[1] == x->dims[1]);
+        if (!fits) {
+            char dims[192];
+            return cb_fail(diag, CB_MISMATCH, at, "`%s` in `%s` must be integers %s for the ids in `x`, but it is %s of %s",
+                           names[i], tensors->source.path, i == 0 ? "[N, T] as they are" : "[N], the tokens of each sample",
+                           cb_format_dims(entry->rank, entry->dims, dims), cb_stored_name(entry->type));
+        }
+        *to[i] = *entry;
+    }
+    return CB_OK;
 }
 
 /* What a sample of `x` is, and whether the network takes it. */
@@ -85,6 +148,12 @@ static enum cb_status describe_x(struct tensors *tensors, const struct cb_contra
     if (contract->modality == CB_TEXT && real) {
         return cb_fail(diag, CB_MISMATCH, at, "`x` in `%s` holds %s numbers, but the network's input `%s` takes token "
                        "numbers (integers)", tensors->source.path, cb_stored_name(x->type), contract->name);
+    }
+    if (contract->modality == CB_TEXT && field->rank == 1 && field->dims[0] <= contract->shape[0]) {
+        field->dims[0] = contract->shape[0];
+        field->bytes = (uint64_t)field->dims[0] * sizeof(int32_t);
+        tensors->source.has_ids = true;
+        return describe_others(tensors, at, diag);
     }
     cb_format_dims(field->rank, field->dims, there);
     cb_format_dims(contract->rank, contract->shape, wanted);

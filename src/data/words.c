@@ -74,12 +74,17 @@ void cb__words_say(struct cb_dataset *dataset, struct cb_diag *diag)
     }
 }
 
+bool cb_dataset_has_lengths(const struct cb_dataset *dataset)
+{
+    return dataset->field_count == CB__TEXT_FIELDS;
+}
+
 int32_t cb_dataset_length(struct cb_dataset *dataset, uint32_t sample)
 {
     struct cb_dataset_private *private = dataset->private_;
     int32_t length = 0;
     uint64_t at = 0;
-    if (dataset->field_count != CB__TEXT_FIELDS) {
+    if (!cb_dataset_has_lengths(dataset)) {
         return 0;
     }
     const uint64_t offset = dataset->fields[IDS].bytes + dataset->fields[SEGMENTS].bytes;

@@ -163,11 +163,14 @@ enum cb_status cb_backbone_open(const char *what, const char *folder, const stru
         const struct cb_value *inputs = cb_map_get(b->file, "inputs");
         b->name = name != NULL && name->text != NULL ? name->text : cb_path_stem(arena, b->path);
         b->folder = cb_path_folder(arena, b->path);
+        const char *input_name = NULL;
         if (input == NULL && inputs != NULL && inputs->kind == CB_KIND_MAP && inputs->as.map.count > 0) {
             input = inputs->as.map.entries[0].value;
+            input_name = inputs->as.map.entries[0].key;
         }
         status = input != NULL ? cb_contract_read(input, &b->contract, diag)
                                : cb_fail(diag, CB_INVALID, &b->file->at, "a network file needs `input`, its contract");
+        b->contract.name = input_name != NULL ? input_name : b->contract.name;
     }
     if (status != CB_OK) {
         cb_backbone_close(b);

@@ -169,90 +169,6 @@ void cb_engine_destroy(struct cb_engine *e)
     cb_arena_destroy(e->arena);
 }
 
-/* ---- feeding --------------------------------------------------------------------------------------------------------- */
-
-static enum cb_status stage(struct cb_engine *e, const void *pictures, uint64_t bytes, struct cb_diag *diag)
-{
-    if (bytes > e->staging_bytes) {
-        cb_buffer_destroy(e->staging);
-        e->staging = NULL;
-        e->staging_bytes = 0;
-        CB_TRY(cb_buffer_create(e->device, bytes, &e->staging, diag));
-        e->staging_bytes = bytes;
-    }
-    return cb_buffer_write(e->device, e->staging, 0, pictures, bytes, diag);
-}
-
-static enum cb_status feed_pictures(struct cb_engine *e, const struct cb_tensor *to, const void *pictures,
-                                    const int32_t *ids, uint32_t count, bool augmented, uint64_t draw,
-                                    struct cb_diag *diag)
-{
-    uint64_t row = (uint64_t)(cb_tensor_count(to) / to->dims[0]);
-    bool changed = augmented && e->augmented != NULL;
-    CB_TRY(stage(e, pictures, row * count, diag));
-    return cb_augment_run(changed ? e->augmented : e->plain, e->staging, to->buffer, ids, count, draw, changed, diag);
-}
-
-static enum cb_status feed_kept(struct cb_engine *e, const struct cb_tensor *to, uint32_t n, const struct cb_batch *batch,
-                                uint32_t view, struct cb_diag *diag)
-{
-    const struct cb_features *f = &e->features;
-    size_t row = (size_t)f->row[n];
-    float *rows = malloc(row * batch->count * sizeof(float));
-    if (rows == NULL) {
-        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
-    }
-    for (uint32_t i = 0; i < batch->count; i++) {
-        size_t from = (size_t)view * f->samples + batch->samples[i];
-        memcpy(rows + i * row, f->data[n] + from * row, row * sizeof(float));
-    }
-    enum cb_status status = cb_buffer_write(e->device, to->buffer, 0, rows, row * batch->count * sizeof(float), diag);
-    free(rows);
-    return status;
-}
-
-static enum cb_status feed_targets(struct cb_engine *e, const struct cb_tensor *to, const struct cb_batch *batch,
-                                   struct cb_diag *diag)
-{
-    if (batch->labels != NULL && to->dtype == CB_I32) {
-        return cb_buffer_write(e->device, to->buffer, 0, batch->labels, (uint64_t)batch->count * sizeof(int32_t), diag);
-    }
-    if (batch->values != NULL && to->dtype == CB_F32) {
-        uint64_t row = (uint64_t)(cb_tensor_count(to) / to->dims[0]);
-        return cb_buffer_write(e->device, to->buffer, 0, batch->values, batch->count * row * sizeof(float), diag);
-    }
-    return cb_fail(diag, CB_MISMATCH, NULL, "the data has no labels of the kind that the loss needs");
-}
-
-enum cb_status cb_engine_feed(struct cb_engine *e, struct cb_plan *plan, const struct cb_batch *batch, bool augmented,
-                              uint64_t draw, uint32_t view, struct cb_diag *diag)
-{
-    uint32_t count;
-    const uint32_t *inputs = cb_plan_inputs(plan, &count);
-    const int32_t *ids = (const int32_t *)(const void *)batch->samples;
-    CB_TRY(cb_buffer_write(e->device, cb_plan_sample_ids(plan)->buffer, 0, ids, (uint64_t)batch->count * sizeof(*ids),
-                           diag));
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t wire = inputs[i];
-        const struct cb_tensor *to = cb_plan_tensor(plan, wire);
-        uint32_t kept = CB_NONE;
-        for (uint32_t n = 0; n < e->features.wire_count; n++) {
-            kept = e->features.wires[n] == wire ? n : kept;
-        }
-        if (wire == e->model->target) {
-            CB_TRY(feed_targets(e, to, batch, diag));
-        } else if (kept != CB_NONE) {
-            CB_TRY(feed_kept(e, to, kept, batch, view, diag));
-        } else if (e->dataset->fields[0].dtype == CB_U8) {
-            CB_TRY(feed_pictures(e, to, batch->fields[0], ids, batch->count, augmented, draw, diag));
-        } else {
-            CB_TRY(cb_buffer_write(e->device, to->buffer, 0, batch->fields[0],
-                                   batch->count * e->dataset->fields[0].bytes, diag));
-        }
-    }
-    return CB_OK;
-}
-
 /* ---- features, scores ------------------------------------------------------------------------------------------------ */
 
 enum cb_status cb__engine_plan(struct cb_engine *e, struct cb_plan_request *request, struct cb_plan **out,
@@ -286,8 +202,13 @@ enum cb_status cb__engine_rows(struct cb_engine *e, const struct cb_plan *plan, 
                                struct cb_diag *diag)
 {
     const struct cb_tensor *t = cb_plan_tensor(plan, wire);
-    uint64_t row = (uint64_t)row_of(e->model->net, wire);
-    return cb_buffer_read(e->device, t->buffer, 0, out, row * count * sizeof(float), diag);
+    const size_t row = (size_t)row_of(e->model->net, wire), now = cb__row_now(t);
+    CB_TRY(cb_buffer_read(e->device, t->buffer, 0, out, now * count * sizeof(float), diag));
+    for (uint32_t i = count; now < row && i-- > 0;) { /* short sequences: each at the beginning of its row */
+        memmove(out + i * row, out + i * now, now * sizeof(float));
+        memset(out + i * row + now, 0, (row - now) * sizeof(float));
+    }
+    return CB_OK;
 }
 
 void cb__engine_pace(const struct cb_engine *e, struct cb_pace *pace)
@@ -317,7 +238,7 @@ enum cb_status cb__engine_infer(struct cb_engine *e, const struct cb__inference 
     void **fields = calloc(batch->field_count + 1u, sizeof(*fields));
     enum cb_status status = fields != NULL ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     for (uint32_t at = 0, n; status == CB_OK && at < batch->count; at += n) {
-        n = cb_pace_rows(inference->pace, batch->count - at);
+        n = cb__engine_equally_long(e, batch, at, cb_pace_rows(inference->pace, batch->count - at));
         const double start = cb_clock_seconds();
         const struct cb_batch part = rows_of(e, batch, at, n, fields);
         const struct cb_plan_run run = {.n = n, .seed = e->seed};
@@ -337,10 +258,12 @@ static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *
                                            struct cb_diag *diag)
 {
     CB_TRY(cb_engine_cache(e, samples, count, false, diag));
-    for (uint32_t at = 0; at < count; at += (uint32_t)e->batch) {
-        uint32_t n = count - at < (uint32_t)e->batch ? count - at : (uint32_t)e->batch;
+    const bool is_sequence = cb__engine_has_lengths(e) && cb_plan_tensor(e->scores_plan, e->model->net->lengths) != NULL;
+    for (uint32_t at = 0, n; at < count; at += n) {
         struct cb_batch batch;
+        n = count - at < (uint32_t)e->batch ? count - at : (uint32_t)e->batch;
         kept_batch(e, samples + at, n, &batch);
+        n = batch.count = is_sequence ? cb__engine_equally_long(e, &batch, 0, n) : n;
         struct cb_plan_run run = {.n = n, .seed = e->seed};
         CB_TRY(cb_engine_feed(e, e->scores_plan, &batch, false, 0, 0, diag));
         CB_TRY(cb_plan_forward(e->scores_plan, &run, diag));
@@ -349,18 +272,64 @@ static enum cb_status scores_from_features(struct cb_engine *e, const uint32_t *
     return CB_OK;
 }
 
+/* A sample and its place in what is asked for. */
+struct place {
+    int64_t length; /* padded; 0: samples have none */
+    uint32_t at, sample;
+};
+
+static int by_length(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    return x->length != y->length ? (x->length < y->length ? -1 : 1) : (x->at > y->at) - (x->at < y->at);
+}
+
+/* The samples with those of one length together; `*out_places` (may be NULL) [count] says where each stood. */
+enum cb_status cb__engine_sort(const struct cb_engine *e, const uint32_t *samples, uint32_t count, uint32_t **out_samples,
+                               uint32_t **out_places, struct cb_diag *diag)
+{
+    struct place *places = malloc((count + 1u) * sizeof(*places));
+    uint32_t *sorted = malloc((count + 1u) * sizeof(*sorted)), *at = malloc((count + 1u) * sizeof(*at));
+    if (places == NULL || sorted == NULL || at == NULL) {
+        free(places);
+        free(sorted);
+        free(at);
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        places[i] = (struct place){cb__engine_length(e, samples[i]), i, samples[i]};
+    }
+    if (cb__engine_has_lengths(e)) {
+        qsort(places, count, sizeof(*places), by_length);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sorted[i] = places[i].sample;
+        at[i] = places[i].at;
+    }
+    free(places);
+    *out_samples = sorted;
+    if (out_places != NULL) {
+        *out_places = at;
+    } else {
+        free(at);
+    }
+    return CB_OK;
+}
+
 static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *plan, struct cb_pace *pace, uint32_t wire,
-                                         const uint32_t *samples, uint32_t count, float *out, struct cb_diag *diag)
+                                         const uint32_t *asked, uint32_t count, float *out, struct cb_diag *diag)
 {
     const struct cb__inference inference = {.plan = plan, .pace = pace, .wires = &wire, .wire_count = 1};
     struct cb_loader *loader = NULL;
     struct cb_loader_options options = {.batch = (uint32_t)e->batch};
     size_t row = (size_t)row_of(e->model->net, wire), done = 0;
     float *rows = malloc(row * (size_t)e->batch * sizeof(float));
+    uint32_t *samples = NULL, *places = NULL;
     if (rows == NULL) {
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
-    enum cb_status status = cb_loader_create(e->dataset, samples, count, &options, &loader, diag);
+    enum cb_status status = cb__engine_sort(e, asked, count, &samples, &places, diag);
+    status = status == CB_OK ? cb_loader_create(e->dataset, samples, count, &options, &loader, diag) : status;
     while (status == CB_OK) {
         const struct cb_batch *batch;
         status = cb_loader_next(loader, &batch, diag);
@@ -370,19 +339,21 @@ static enum cb_status values_from_inputs(struct cb_engine *e, struct cb_plan *pl
         status = cb__engine_infer(e, &inference, batch, &rows, diag);
         for (uint32_t i = 0; status == CB_OK && i < batch->count; i++, done++) {
             while (samples[done] != batch->samples[i]) { /* what could not be read has no row */
-                memset(out + done++ * row, 0, row * sizeof(float));
+                memset(out + places[done++] * row, 0, row * sizeof(float));
             }
-            memcpy(out + done * row, rows + i * row, row * sizeof(float));
+            memcpy(out + places[done] * row, rows + i * row, row * sizeof(float));
         }
         cb_watch_progress(e->watch, "predictions", done, count);
         if (status == CB_OK && cb_watch_cancelled(e->watch)) {
             status = CB_INTERRUPTED;
         }
     }
-    if (status == CB_OK) {
-        memset(out + done * row, 0, (count - done) * row * sizeof(float));
+    for (; status == CB_OK && done < count; done++) {
+        memset(out + places[done] * row, 0, row * sizeof(float));
     }
     free(rows);
+    free(samples);
+    free(places);
     cb_loader_destroy(loader);
     return status;
 }
@@ -437,7 +408,7 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
         const double start = cb_clock_seconds();
         const char *from = (const char *)rows + at * row_bytes;
         struct cb_plan_run run = {.n = n, .seed = e->seed};
-        status = is_u8 ? feed_pictures(e, to, from, NULL, n, false, 0, diag)
+        status = is_u8 ? cb__feed_pictures(e, to, from, NULL, n, false, 0, diag)
                        : cb_buffer_write(e->device, to->buffer, 0, from, row_bytes * n, diag);
         if (status == CB_OK) {
             status = cb_plan_forward(plan, &run, diag);

@@ -110,8 +110,11 @@ static enum cb_status compute_view(struct cb_engine *e, const uint32_t *samples,
         cb__engine_pace(e, &e->prefix_pace);
     }
     struct cb_loader_options options = {.batch = (uint32_t)e->batch};
-    CB_TRY(cb_loader_create(e->dataset, samples, count, &options, &loader, diag));
-    enum cb_status status = CB_OK;
+    uint32_t *sorted;
+    CB_TRY(cb__engine_sort(e, samples, count, &sorted, NULL, diag));
+    enum cb_status status = cb_loader_create(e->dataset, sorted, count, &options, &loader, diag);
+    free(sorted);
+    CB_TRY(status);
     uint64_t done = 0;
     while (status == CB_OK) {
         const struct cb_batch *batch;

@@ -333,7 +333,7 @@ bool cb_fit_is_exact(const struct cb_task *task, const struct cb_engine *engine)
         return false;
     }
     bool simple = model->head_dense != CB_NONE && engine->is_cached && engine->features.wire_count == 1 &&
-                  engine->features.wires[0] == model->features && !model->net->nodes[model->head_dense].frozen &&
+                  engine->features.wires[0] == model->net->nodes[model->head_dense].x[0] && !model->net->nodes[model->head_dense].frozen &&
                   has_exact_head(model) && task->config.loss_options == NULL;
     bool asks_for_descent = task->config.epochs != 0 && cb_map_get(task->train, "epochs") != NULL;
     asks_for_descent = asks_for_descent || task->config.steps > 0;

@@ -113,7 +113,7 @@ enum cb_status cb__fit_head_first(const struct cb_task *task, struct cb_engine *
     uint32_t *readable = malloc(count * sizeof(*readable) + 1);
     struct cb_fit_result result = {0};
     enum cb_status status = x != NULL && readable != NULL
-                                ? cb_engine_extract(e, e->model->features, samples, count, x, diag)
+                                ? cb_engine_extract(e, net->nodes[e->model->head_dense].x[0], samples, count, x, diag)
                                 : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     if (status == CB_OK) {
         memcpy(readable, samples, count * sizeof(*readable));

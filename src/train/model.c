@@ -142,7 +142,22 @@ static enum cb_status cut_and_head(struct cb_model *model, const struct cb_task 
     return CB_OK;
 }
 
-/* The head is one linear layer straight on features [N,C]: then it has an exact solution. */
+/* Whether what feeds the head's last layer comes from the backbone through layers that change nothing while the head
+ * learns: those that only take the mean of a text's tokens, for example. */
+static bool is_fixed(const struct cb_network *net, uint32_t wire)
+{
+    while (net->wires[wire].node != CB_NONE && net->nodes[net->wires[wire].node].in_head) {
+        const struct cb_node *node = &net->nodes[net->wires[wire].node];
+        if (node->x_count != 1 || node->param_count > 0 || node->state_count > 0 ||
+            (node->type->layer.flags & (CB_LAYER_RANDOM | CB_LAYER_FITTED | CB_LAYER_BATCH)) != 0) {
+            return false;
+        }
+        wire = node->x[0];
+    }
+    return true;
+}
+
+/* The head is one linear layer on features [N,C]: then it has an exact solution. */
 static void find_head_dense(struct cb_model *model)
 {
     const struct cb_network *net = model->net;
@@ -154,7 +169,7 @@ static void find_head_dense(struct cb_model *model)
         return;
     }
     uint32_t x = net->nodes[node].x[0];
-    if (x == model->features && net->wires[x].shape.rank == 2) {
+    if (net->wires[x].shape.rank == 2 && is_fixed(net, x)) {
         model->head_dense = node;
     }
 }
@@ -191,13 +206,16 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
     struct cb_network *net = model->net;
     struct cb_defaults defaults;
     int64_t size[2];
+    bool is_text = backbone->contract.modality == CB_TEXT;
     CB_TRY(cb_defaults_read(net->arena, &defaults, diag));
     bool other_size = dataset != NULL && dataset->contract.modality == CB_IMAGE && backbone->contract.modality == CB_IMAGE;
-    if (other_size) {
+    if (dataset != NULL && is_text) {
+        size[0] = dataset->contract.shape[0];
+    } else if (other_size) {
         size[0] = dataset->contract.shape[0];
         size[1] = dataset->contract.shape[1];
     }
-    CB_TRY(cb_network_read(net, backbone->file, other_size ? size : NULL, backbone->folder, diag));
+    CB_TRY(cb_network_read(net, backbone->file, other_size || (dataset != NULL && is_text) ? size : NULL, backbone->folder, diag));
     CB_TRY(cb_network_avoid(net, task->avoid, diag));
     model->contract = dataset != NULL ? dataset->contract : backbone->contract;
     model->input = net->inputs[0];
