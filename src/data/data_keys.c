@@ -63,7 +63,9 @@ static const struct cb_key folds_keys[] = {
 bool cb_data_schema(struct cb_arena *arena, struct cb_value *definitions)
 {
     static const char *const one = "{minProperties: 1, maxProperties: 1}";
-    static const char *const named = "{oneOf: [{required: [images]}, {required: [text]}, {required: [tensors]}]}";
+    static const char *const named = "{oneOf: [{required: [images]}, {required: [text]}, {required: [tensors]}], "
+                                     "dependencies: {max_length: {not: {required: [images]}}, long: {not: {required: "
+                                     "[images]}}}}";
     return cb_map_set(arena, definitions, "choice", cb_schema_of_keys(arena, choice_keys, one)) &&
            cb_map_set(arena, definitions, "folds", cb_schema_of_keys(arena, folds_keys, one)) &&
            cb_map_set(arena, definitions, "source", cb_schema_of_keys(arena, cb__source_keys, named)) &&
