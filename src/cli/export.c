@@ -81,6 +81,20 @@ static int read_flags(struct export *x)
     return 0;
 }
 
+/* What LoRA trained becomes a part of the layers it stands beside. */
+static enum cb_status merge_additions(struct cb_model *model, struct cb_diag *diag)
+{
+    uint32_t wires[2] = {model->scores, model->features};
+    if (!cb_lora_is_in(model->net)) {
+        return CB_OK;
+    }
+    CB_TRY(cb_lora_merge(model->net, wires, 2, diag));
+    model->scores = wires[0];
+    model->features = wires[1];
+    model->input = model->net->inputs[0];
+    return CB_OK;
+}
+
 static enum cb_status check_request(const struct export *x)
 {
     const struct cb_contract *c = &x->model->contract;
@@ -198,6 +212,9 @@ static int run(struct cb_cli *cli)
     enum cb_status status = cb_cli_open_model(cli, x.what, cb_cli_value(cli, "--weights"), &opened);
     if (status == CB_OK) {
         x.model = opened.model;
+        status = merge_additions(opened.model, cli->diag);
+    }
+    if (status == CB_OK) {
         status = export_model(&x, opened.backbone == NULL);
     }
     cb_cli_close_model(&opened);

@@ -89,7 +89,7 @@ static enum cb_status read_what(struct cb_network *net, const struct cb_value *w
     if (what == NULL || what->kind == CB_KIND_NULL ||
         (what->kind == CB_KIND_TEXT && strcmp(what->text, "backbone") == 0)) {
         for (uint32_t i = 0; i < net->node_count; i++) {
-            net->nodes[i].frozen = !net->nodes[i].in_head;
+            net->nodes[i].frozen = !net->nodes[i].in_head && !net->nodes[i].added;
         }
         return CB_OK;
     }

@@ -55,6 +55,7 @@ struct cb_node {
     uint32_t state_count;
     bool frozen_in_yaml;   /* `frozen: true` beside the layer */
     bool in_head;          /* not of the backbone */
+    bool added;            /* beside a layer of the backbone by a rewrite: not of its weights file, not frozen with it */
     bool frozen;           /* params and state do not move; runs in inference form */
     bool inference_form;   /* frozen, or statistics kept (batchnorm: affine): training = 0 when it runs */
     double lr_scale;

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "train/labels.h"
+#include "train/lora.h"
 #include "train/loss.h"
 #include "train/random.h"
 
@@ -54,7 +55,7 @@ struct cb_wanted *cb_network_wanted(const struct cb_network *net)
         const struct cb_node *node = &net->nodes[param->node];
         wanted[i] = (struct cb_wanted){.name = param->name, .layer = node->name, .foreign = param->decl.foreign,
                                        .role = (enum cb_param_role)param->decl.role, .rank = param->decl.rank,
-                                       .out = param->host, .replaced = node->in_head,
+                                       .out = param->host, .replaced = node->in_head || node->added,
                                        .hidden_dims = param->grid != NULL ? param->grid : param->flatten_chw};
         memcpy(wanted[i].dims, param->decl.dims, sizeof(wanted[i].dims));
     }
@@ -200,6 +201,32 @@ static enum cb_status fill(struct cb_model *model, const struct cb_task *task, c
     return CB_OK;
 }
 
+/* The backbone's layers, with additions where the task wants some. */
+static enum cb_status read_network(struct cb_network *net, const struct cb_task *task, const struct cb_backbone *backbone,
+                                   const int64_t *size, struct cb_diag *diag)
+{
+    struct cb_value *file = NULL;
+    uint32_t count = 0;
+    if (task->lora == NULL) {
+        return cb_network_read(net, backbone->file, size, backbone->folder, diag);
+    }
+    struct cb_network *plain = cb_network_create(net->registry, net->name);
+    enum cb_status status = plain != NULL ? cb_network_read(plain, backbone->file, size, backbone->folder, diag)
+                                          : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    if (status == CB_OK) {
+        const char *replace = task->replace != NULL ? task->replace->text : file_replace(backbone);
+        const uint32_t output = plain->wires[plain->backbone_output].node;
+        const bool is_cut = !task->keep_head && replace == NULL && output != CB_NONE;
+        status = cb_lora_rewrite(plain, &task->lora_options, is_cut ? plain->nodes[output].name : NULL, net->arena, &file,
+                                 &count, diag);
+    }
+    cb_network_destroy(plain);
+    CB_TRY(status);
+    CB_TRY(cb_network_read(net, file, NULL, backbone->folder, diag));
+    cb_lora_prepare(net);
+    return CB_OK;
+}
+
 static enum cb_status build(struct cb_model *model, const struct cb_task *task, const struct cb_backbone *backbone,
                             const struct cb_dataset *dataset, uint32_t class_count, bool load, struct cb_diag *diag)
 {
@@ -215,7 +242,7 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
         size[0] = dataset->contract.shape[0];
         size[1] = dataset->contract.shape[1];
     }
-    CB_TRY(cb_network_read(net, backbone->file, other_size || (dataset != NULL && is_text) ? size : NULL, backbone->folder, diag));
+    CB_TRY(read_network(net, task, backbone, other_size || (dataset != NULL && is_text) ? size : NULL, diag));
     CB_TRY(cb_network_avoid(net, task->avoid, diag));
     model->contract = dataset != NULL ? dataset->contract : backbone->contract;
     model->input = net->inputs[0];

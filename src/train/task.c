@@ -19,6 +19,21 @@ const char *cb_strategy_name(enum cb_strategy strategy)
 
 /* ---- model -------------------------------------------------------------------------------------------------------- */
 
+static void read_lora(struct cb_task *task, const struct cb_value *model, struct cb_diag *diag)
+{
+    task->lora = cb_map_get(model, "lora");
+    if (task->lora == NULL || cb_lora_read(task->lora, &task->lora_options, diag) != CB_OK) {
+        return;
+    }
+    if (task->random_weights) {
+        (void)cb_fail(diag, CB_INVALID, &task->lora->at, "`lora` adds to a network that is trained already, which contradicts "
+                      "`weights: none`");
+    } else if (task->frozen != NULL && !(task->frozen->kind == CB_KIND_TEXT && strcmp(task->frozen->text, "backbone") == 0)) {
+        (void)cb_fail(diag, CB_INVALID, &task->frozen->at, "with `lora` the backbone's own layers are frozen: leave `frozen` "
+                      "away");
+    }
+}
+
 static void read_model(struct cb_task *task, struct cb_diag *diag)
 {
     const struct cb_value *model = task->model;
@@ -55,7 +70,7 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
     } else if (task->head != NULL && (task->head->kind != CB_KIND_LIST || task->head->as.list.count == 0)) {
         (void)cb_fail(diag, CB_INVALID, &task->head->at, "`head` must be a list of layers, or `keep`");
     }
-    if (task->keep_head && task->frozen != NULL && task->frozen->text != NULL &&
+    if (task->keep_head && cb_map_get(model, "lora") == NULL && task->frozen != NULL && task->frozen->text != NULL &&
         strcmp(task->frozen->text, "backbone") == 0) {
         (void)cb_fail(diag, CB_INVALID, &task->frozen->at,
                       "`frozen: backbone` with `head: keep` leaves nothing to train: say `none`, `{up_to: LAYER}` or a "
@@ -64,6 +79,7 @@ static void read_model(struct cb_task *task, struct cb_diag *diag)
     if (task->keep_head && task->replace != NULL) {
         (void)cb_fail(diag, CB_INVALID, &task->replace->at, "`replace` cuts the output away that `head: keep` keeps");
     }
+    read_lora(task, model, diag);
     const struct cb_value *batchnorm = cb_map_get(model, "batchnorm");
     if (batchnorm != NULL) {
         static const char *const modes[] = {"frozen", "affine", "trained"};
@@ -206,7 +222,7 @@ static bool frozen_is_backbone(const struct cb_value *frozen)
 static void choose_strategy(struct cb_task *task, int32_t said, struct cb_diag *diag)
 {
     bool scratch = task->random_weights;
-    bool frozen = !scratch && frozen_is_backbone(task->frozen) && !task->keep_head;
+    bool frozen = !scratch && frozen_is_backbone(task->frozen) && !task->keep_head && task->lora == NULL;
     task->strategy = scratch ? CB_STRATEGY_SCRATCH : frozen ? CB_STRATEGY_FROZEN : CB_STRATEGY_FINETUNE;
     if (said == 0 || task->train == NULL) {
         if (scratch && task->frozen != NULL && frozen_is_backbone(task->frozen) && !task->keep_head) {
@@ -223,7 +239,11 @@ static void choose_strategy(struct cb_task *task, int32_t said, struct cb_diag *
         (void)cb_fail(diag, CB_INVALID, &at->at, "`strategy: %s` contradicts `weights: none`", strategy_names[strategy]);
     } else if (strategy == CB_STRATEGY_FROZEN && !frozen_is_backbone(task->frozen)) {
         (void)cb_fail(diag, CB_INVALID, &at->at, "`strategy: frozen` contradicts what `model: frozen` says");
-    } else if (strategy != CB_STRATEGY_FROZEN && task->frozen != NULL && frozen_is_backbone(task->frozen)) {
+    } else if (task->lora != NULL && strategy != CB_STRATEGY_FINETUNE) {
+        (void)cb_fail(diag, CB_INVALID, &at->at, "`strategy: %s` contradicts `lora`, which is a way of fine-tuning",
+                      strategy_names[strategy]);
+    } else if (strategy != CB_STRATEGY_FROZEN && task->frozen != NULL && frozen_is_backbone(task->frozen) &&
+               task->lora == NULL) {
         (void)cb_fail(diag, CB_INVALID, &at->at, "`strategy: %s` contradicts `frozen: backbone`",
                       strategy_names[strategy]);
     } else {
@@ -237,7 +257,7 @@ static void apply_recipe(struct cb_task *task)
 {
     struct cb_train_config *c = &task->config;
     static const struct cb_value all_trainable = {.kind = CB_KIND_TEXT, .text = "none"};
-    if (task->strategy != CB_STRATEGY_FROZEN && frozen_is_backbone(task->frozen)) {
+    if (task->strategy != CB_STRATEGY_FROZEN && frozen_is_backbone(task->frozen) && task->lora == NULL) {
         task->frozen = &all_trainable;
     }
     if (!task->batchnorm_given) {
@@ -258,6 +278,9 @@ static void apply_recipe(struct cb_task *task)
     if (c->backbone_rate < 0) { /* a kept head is the backbone's own: a rate that was said is the rate of all */
         bool all_alike = task->keep_head && said_rate;
         c->backbone_rate = task->strategy == CB_STRATEGY_FINETUNE && !all_alike ? 0.1 : 1.0;
+        if (task->lora != NULL) { /* of the additions: 2e-4 where nothing was said */
+            c->backbone_rate = said_rate ? 1.0 : 0.2;
+        }
     }
     if (!c->schedule_given) {
         c->schedule = (struct cb_schedule){.kind = CB_SCHEDULE_ONE_CYCLE, .rise = 0.3, .start_div = 25, .final_div = 1e4};
@@ -354,7 +377,16 @@ enum cb_status cb_task_with_strategy(const struct cb_task *task, enum cb_strateg
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
     }
     bool same = task->strategy == strategy, ok = true;
-    if (!same) { /* another way of training: its own recipe, but the same seed */
+    if (!same && task->lora != NULL) {
+        struct cb_value *plain = cb_value_map(arena, &model->at);
+        for (size_t i = 0; plain != NULL && ok && i < model->as.map.count; i++) {
+            const struct cb_entry *entry = &model->as.map.entries[i];
+            ok = strcmp(entry->key, "lora") == 0 || cb_map_set(arena, plain, entry->key, entry->value);
+        }
+        ok = ok && plain != NULL && cb_map_set(arena, root, "model", plain);
+        model = ok ? plain : model;
+    }
+    if (!same && ok) { /* another way of training: its own recipe, but the same seed */
         struct cb_value *train = cb_value_map(arena, &root->at);
         ok = train != NULL && cb_map_set(arena, train, "seed",
                                          cb_value_int(arena, (int64_t)task->config.seed, &root->at)) &&

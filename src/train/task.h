@@ -5,6 +5,7 @@
 
 #include "graph/network.h"
 #include "train/augment.h"
+#include "train/lora.h"
 #include "train/optimizer.h"
 #include "train/schedule.h"
 
@@ -45,6 +46,8 @@ struct cb_task {
     bool batchnorm_given;
     bool random_weights;       /* weights: none */
     bool keep_head;            /* head: keep */
+    const struct cb_value *lora; /* NULL: none */
+    struct cb_lora lora_options;
     enum cb_strategy strategy;
     struct cb_train_config config;
 };

@@ -28,7 +28,11 @@ const struct cb_key cb_model_keys[] = {
     {"avoid", "variants of layers that are not to be used, such as [winograd]; in the run, too, that comes of it",
      "{anyOf: [{type: 'null'}, {type: string}, " LIST_OF_TEXTS "]}"},
     {"heads", NULL, NULL},
-    {"lora", NULL, NULL},
+    {"lora", "low-rank additions beside the backbone's linear layers: they and the head are all that is trained",
+     "{type: object, additionalProperties: false, properties: {rank: {type: integer, minimum: 1, maximum: 4096, description: "
+     "'channels between the two factors, by default 8'}, alpha: {type: number, exclusiveMinimum: 0, description: 'the addition "
+     "is multiplied by alpha / rank; by default 16'}, layers: {anyOf: [{enum: [linear]}, " LIST_OF_TEXTS "], description: 'all "
+     "linear layers, or patterns of their names or last parts'}, dropout: {type: number, minimum: 0, maximum: 0.99}}}"},
     {"branches", NULL, NULL},
     {NULL, NULL, NULL},
 };

@@ -1,6 +1,7 @@
 /* Networks for texts: folders of tests/data/texts as the Hugging Face hub has them, or with a GGUF file, imported, against transformers
  * (tests/reference/make_text_folders.py): the last hidden states of texts of several lengths, frozen and fused and as they are
- * in training, and the losses of ten steps of gradient descent of all params, which every gradient has a part in.
+ * in training, and the losses of ten steps of gradient descent of all params, which every gradient has a part in, or of
+ * low-rank additions alone (LoRA), which are merged afterwards.
  * `test_texts [NAME or FOLDER...]`. Exits with 77 (skipped) when the machine has no OpenCL device. */
 #include <math.h>
 #include <setjmp.h>
@@ -16,6 +17,7 @@
 #include "base/file.h"
 #include "exchange/import.h"
 #include "graph/plan.h"
+#include "train/lora.h"
 
 #define STEPS 10
 #define TOLERANCE 2e-6 /* of the norm of the hidden states; rounding makes 3e-7 of it */
@@ -44,7 +46,7 @@ static void must(enum cb_status status)
 struct reference {
     int64_t n, t, channels;
     int32_t *ids, *segments, *lengths, *labels;
-    float *y, *head, *losses, rate;
+    float *y, *head, *losses, *lora_losses, rate; /* lora_losses: NULL where there are none */
 };
 
 static float *read_floats(struct cb_tensor_file *file, const char *name, const struct cb_tensor_entry **out)
@@ -89,6 +91,7 @@ static void open_reference(struct reference *r, const char *folder)
     r->rate = *rate;
     free(rate);
     r->losses = read_floats(file, "losses", &entry);
+    r->lora_losses = cb_tensors_find(file, "lora_losses") != NULL ? read_floats(file, "lora_losses", &entry) : NULL;
     r->head = read_floats(file, "head.w", &entry);
     r->y = read_floats(file, "y", &entry);
     r->n = entry->dims[0];
@@ -104,6 +107,7 @@ static void close_reference(struct reference *r)
     free(r->lengths);
     free(r->labels);
     free(r->losses);
+    free(r->lora_losses);
     free(r->head);
     free(r->y);
 }
@@ -123,6 +127,9 @@ static void set_params(struct subject *s)
     for (uint32_t i = 0; i < s->net->param_count; i++) {
         struct cb_param *param = &s->net->params[i];
         const void *data = strcmp(param->name, "head.dense.w") == 0 ? s->reference.head : NULL;
+        if (s->net->nodes[param->node].added) {
+            continue;
+        }
         for (uint32_t k = 0; data == NULL && k < s->imported->entry_count; k++) {
             data = strcmp(s->imported->entries[k].name, param->name) == 0 ? s->imported->entries[k].data : NULL;
         }
@@ -293,31 +300,122 @@ static void check_frozen(struct subject *s)
     cb_store_destroy(store);
 }
 
-static void check_descent(struct subject *s)
+/* Ten steps; the losses must be these. */
+static void descend_ten(struct subject *s, const float *losses, const char *what)
 {
     struct cb_store *store;
     double worst = 0.0;
-    set_params(s);
-    freeze(s, "none");
     must(cb_store_create(s->net, world.device, true, &store, world.diag));
     struct cb_plan *plan = make_plan(s, store, true);
     for (uint64_t step = 0; step < STEPS; step++) {
-        const double loss = forward(s, plan, step), off = fabs(loss - (double)s->reference.losses[step]);
-        if (step == 0) {
+        const double loss = forward(s, plan, step), off = fabs(loss - (double)losses[step]);
+        if (step == 0 && losses == s->reference.losses) {
             compare_tokens(s, plan, "training");
         }
         worst = off > worst ? off : worst;
         if (!(off <= LOSS_TOLERANCE * (1.0 + fabs(loss)))) {
-            fail_msg("%s: the loss of step %d is %.7f, not %.7f", s->imported->name, (int)step + 1, loss,
-                     (double)s->reference.losses[step]);
+            fail_msg("%s, %s: the loss of step %d is %.7f, not %.7f", s->imported->name, what, (int)step + 1, loss,
+                     (double)losses[step]);
         }
         must(cb_plan_backward(plan, &(const struct cb_plan_run){.n = s->reference.n, .seed = 1, .step = step}, world.diag));
         descend(s, store);
     }
-    printf("%s: ten losses, %.4f to %.4f, off by %.1e at most\n", s->imported->name, (double)s->reference.losses[0],
-           (double)s->reference.losses[STEPS - 1], worst);
+    printf("%s, %s: ten losses, %.4f to %.4f, off by %.1e at most\n", s->imported->name, what, (double)losses[0],
+           (double)losses[STEPS - 1], worst);
     cb_plan_destroy(plan);
     cb_store_destroy(store);
+}
+
+static void check_descent(struct subject *s)
+{
+    set_params(s);
+    freeze(s, "none");
+    descend_ten(s, s->reference.losses, "all layers");
+}
+
+/* ---- low-rank additions -------------------------------------------------------------------------------------------------- */
+
+/* As `factors` of make_text_folders.py. */
+static void set_factors(struct cb_param *param, int64_t number)
+{
+    for (int64_t i = 0; i < param->count; i++) {
+        param->host[i] = (float)((double)((i * 7919 + number * 104729) % 2001 - 1000) / 4000.0);
+    }
+}
+
+/* The same network with additions, of which some numbers are not zero from the start. */
+static void open_lora(struct subject *with, const struct subject *s)
+{
+    static const char text[] = "{rank: 2, alpha: 6}";
+    struct cb_lora lora;
+    struct cb_value *file, *plain;
+    uint32_t count = 0;
+    *with = (struct subject){.reference = s->reference, .imported = s->imported};
+    must(cb_yaml_read_text(world.arena, "lora.yaml", text, strlen(text), &file, world.diag));
+    must(cb_lora_read(file, &lora, world.diag));
+    must(cb_yaml_read_text(world.arena, "n.yaml", s->imported->yaml, strlen(s->imported->yaml), &plain, world.diag));
+    struct cb_network *net = cb_network_create(world.registry, "plain");
+    must(cb_network_read(net, plain, NULL, ".", world.diag));
+    must(cb_lora_rewrite(net, &lora, NULL, world.arena, &file, &count, world.diag));
+    cb_network_destroy(net);
+    with->net = cb_network_create(world.registry, "with");
+    must(cb_network_read(with->net, file, NULL, ".", world.diag));
+    cb_lora_prepare(with->net);
+    with->tokens = last_tokens(with->net);
+    add_head(with);
+    int64_t number = 0;
+    for (uint32_t i = 0; i < with->net->param_count; i++) {
+        struct cb_param *param = &with->net->params[i];
+        if (with->net->nodes[param->node].added) {
+            set_factors(param, number++);
+        }
+    }
+    assert_int_equal(number, 2 * count);
+    set_params(with);
+}
+
+static double loss_of(struct subject *s)
+{
+    struct cb_store *store;
+    must(cb_store_create(s->net, world.device, false, &store, world.diag));
+    struct cb_plan *plan = make_plan(s, store, false);
+    const double loss = forward(s, plan, 0);
+    cb_plan_destroy(plan);
+    cb_store_destroy(store);
+    return loss;
+}
+
+/* Ten losses; the base has not moved a bit; merged, the network is plain and gives the same. */
+static void check_lora(const struct subject *s)
+{
+    struct subject with;
+    char before[65], after[65];
+    int64_t frozen, trainable;
+    if (s->reference.lora_losses == NULL) {
+        return;
+    }
+    open_lora(&with, s);
+    freeze(&with, "backbone");
+    cb_network_count(with.net, &frozen, &trainable);
+    assert_true(trainable > 0 && trainable < frozen);
+    cb_network_hash_frozen(with.net, before);
+    descend_ten(&with, with.reference.lora_losses, "low-rank additions");
+    cb_network_hash_frozen(with.net, after);
+    assert_string_equal(before, after);
+    const double loss = loss_of(&with);
+    uint32_t wires[] = {with.losses, with.tokens};
+    assert_true(cb_lora_is_in(with.net));
+    must(cb_lora_merge(with.net, wires, 2, world.diag));
+    assert_false(cb_lora_is_in(with.net));
+    assert_int_equal(with.net->param_count, s->net->param_count);
+    with.losses = wires[0];
+    with.tokens = wires[1];
+    with.targets = cb_network_find_wire(with.net, "targets");
+    const double merged = loss_of(&with);
+    printf("%s: merged, the loss is off by %.1e\n", s->imported->name, fabs(merged - loss));
+    assert_true(fabs(merged - loss) < 2e-6);
+    assert_true(fabs(merged - (double)with.reference.lora_losses[STEPS - 1]) > 1e-5); /* it did move */
+    cb_network_destroy(with.net);
 }
 
 static void test_folder(void **state)
@@ -326,6 +424,7 @@ static void test_folder(void **state)
     open_subject(&s, *state);
     check_frozen(&s);
     check_descent(&s);
+    check_lora(&s);
     close_subject(&s);
 }
 

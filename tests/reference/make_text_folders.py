@@ -7,6 +7,8 @@ half precision, and in reference.safetensors what transformers makes of four tex
     pooled [N,C]                       only of BERT with a pooler
     head.w [C,3], labels [N]           a head on the mean of the real tokens, and
     losses [10], rate                  the losses of ten steps of plain gradient descent of all params (the pooler's stay)
+    lora_losses [10]                   the same where only the head and low-rank additions beside all linear layers move, of
+                                       rank 2 and alpha 6, that begin as `factors` says
 
 Two are files of llama.cpp, in which queries and keys of a Llama lie in another order (`permute` of its convert_hf_to_gguf.py).
 
@@ -25,6 +27,7 @@ from safetensors.torch import save_file
 HERE = os.path.dirname(os.path.abspath(__file__))
 VOCABULARY, LENGTH, LENGTHS = 37, 12, [12, 1, 7, 10]
 STEPS, RATE = 10, 0.05
+LORA = ['bert', 'gpt2', 'llama']
 
 ENCODER = dict(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=48,
                max_position_embeddings=16)
@@ -103,9 +106,9 @@ def hidden(base, ids, segments, is_real):
     return base(input_ids=ids, attention_mask=is_real.long(), **extra).last_hidden_state
 
 
-def descend(base, inputs, is_real, head, labels):
+def descend(base, inputs, is_real, head, labels, weights, rate):
     """The base alone, in double precision, and a head on the mean of the real tokens."""
-    losses, weights = [], [p for n, p in base.named_parameters() if 'pooler' not in n] + [head]
+    losses = []
     for _ in range(STEPS):
         y = torch.where(is_real[:, :, None], hidden(base, *inputs, is_real), 0.0)
         loss = torch.nn.functional.cross_entropy(y.sum(1) / is_real.sum(1, keepdim=True) @ head, labels)
@@ -115,9 +118,27 @@ def descend(base, inputs, is_real, head, labels):
         with torch.no_grad():
             for p in weights:
                 if p.grad is not None:
-                    p -= RATE * p.grad
+                    p -= rate * p.grad
         losses.append(loss.item())
     return losses
+
+
+def factors(number, rows, columns):
+    """Where the additions begin; the test computes the same numbers."""
+    i = torch.arange(rows * columns, dtype=torch.int64)
+    return (((i * 7919 + number * 104729) % 2001 - 1000).double() / 4000.0).float().double().reshape(rows, columns)
+
+
+def add_low_rank(base):
+    """Beside each linear layer, in the order in which they were made, which is that in which they run."""
+    added = []
+    for name, module in base.named_modules():
+        if (isinstance(module, torch.nn.Linear) or type(module).__name__ == 'Conv1D') and 'pooler' not in name:
+            k, c = module.weight.shape if isinstance(module, torch.nn.Linear) else reversed(module.weight.shape)
+            a, b = factors(2 * len(added), c, 2).requires_grad_(), factors(2 * len(added) + 1, 2, k).requires_grad_()
+            added.append((a, b))
+            module.register_forward_hook(lambda m, x, y, a=a, b=b: y + 3.0 * (x[0] @ a @ b))
+    return [p for pair in added for p in pair]
 
 
 def write(root, name):
@@ -151,7 +172,14 @@ def write(root, name):
                  'head.w': head.detach().float().clone(), 'rate': torch.tensor([RATE])}
     if segments is not None:
         reference['segments'] = segments.int()
-    reference['losses'] = torch.tensor(descend(base, (ids, segments), is_real, head, labels)).float()
+    start = copy.deepcopy((base, head))
+    everything = [p for n, p in base.named_parameters() if 'pooler' not in n] + [head]
+    reference['losses'] = torch.tensor(descend(base, (ids, segments), is_real, head, labels, everything, RATE)).float()
+    if name in LORA:
+        base, head = start
+        few = add_low_rank(base) + [head]
+        losses = descend(base, (ids, segments), is_real, head, labels, few, RATE)
+        reference['lora_losses'] = torch.tensor(losses).float()
     save_file({k: v.contiguous() for k, v in reference.items()}, os.path.join(folder, 'reference.safetensors'))
     size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
     print(f'{name}: {sum(p.numel() for p in model.parameters())} params, {size} bytes, y to {float(y.abs().max()):.3f}, '
