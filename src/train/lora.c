@@ -204,10 +204,10 @@ static enum cb_status read_words(struct cb_arena *arena, struct cb_value **out_b
         return cb_fail(diag, CB_NOT_FOUND, NULL, "`%s`, a part of Cambium, is missing: is it installed whole?", file);
     }
     CB_TRY(cb_yaml_read_file(arena, path, &root, diag));
-    struct cb_value *sum = cb_map_get(root, "sum");
+    struct cb_value *sum = cb_map_get(root, "adds");
     *out_block = cb_map_get(root, "block");
     if (*out_block == NULL || sum == NULL || sum->kind != CB_KIND_TEXT) {
-        return cb_fail(diag, CB_INVALID, &root->at, "`%s` needs `block` and `sum`", file);
+        return cb_fail(diag, CB_INVALID, &root->at, "`%s` needs `block` and `adds`", file);
     }
     *out_sum = sum->text;
     return CB_OK;
