@@ -55,6 +55,7 @@ struct cb_onnx_tensor {
     int64_t strides[CB_MAX_RANK];
     int64_t count; /* of elements */
     const unsigned char *data;
+    const char *source; /* of rows picked from a constant: its name; else NULL */
 };
 
 /* Row-major, `count` elements; reals are widened exactly (double is rounded), integers rounded, bool gives 0 or 1. */

@@ -34,11 +34,42 @@ static bool gather_one(struct cb__onnx_work *w, uint32_t axis)
     return y;
 }
 
+/* All indices are one: its row is seen at each place, a view with strides of 0, so that one param can stand for all. */
+static bool gather_same(struct cb__onnx_work *w, uint32_t axis, bool *out_is_same)
+{
+    const struct cb_onnx_tensor *x = w->in[0].tensor, *indices = w->in[1].tensor;
+    struct cb__onnx_walk walk;
+    int64_t index = cb_onnx_tensor_int(indices, 0);
+    cb__onnx_walk_begin(&walk, indices);
+    for (int64_t i = 0; i < indices->count; i++) {
+        if (cb__onnx_load_int(indices, walk.offset) != index) {
+            return false;
+        }
+        cb__onnx_walk_next(&walk);
+    }
+    *out_is_same = inside(&index, x->dims[axis]);
+    struct cb_onnx_tensor *y = *out_is_same ? cb__onnx_view_output(w, 0) : NULL;
+    for (uint32_t i = 0; y && i < y->rank; i++) {
+        y->strides[i] = i < axis ? x->strides[i] : i < axis + indices->rank ? 0 : x->strides[i - indices->rank + 1];
+    }
+    if (y) {
+        y->data += index * x->strides[axis] * (int64_t)cb_onnx_type_bytes(x->type);
+    }
+    return y;
+}
+
 bool cb__onnx_eval_gather(struct cb__onnx_work *w)
 {
     const struct cb_onnx_tensor *x = w->in[0].tensor, *indices = w->in[1].tensor;
     uint32_t axis;
+    bool is_same = false;
     if (cb__onnx_axis(w, "axis", 0, x->rank, &axis) != CB_OK) {
+        return false;
+    }
+    if (indices->rank > 0 && indices->count > 1 && x->count > 0 && gather_same(w, axis, &is_same)) {
+        return true;
+    }
+    if (is_same) {
         return false;
     }
     if (indices->rank == 0) {

@@ -65,7 +65,7 @@ static bool meets_batch(const struct cb_onnx_node *node, uint32_t i)
 void cb__onnx_repeat_constants(struct cb_onnx_graph *graph, struct cb_onnx_node *node,
                                const struct cb__onnx_operator *operator, int64_t file_batch)
 {
-    bool joins = operator->flags & CB__ONNX_SAMPLEWISE || operator->infer == cb__onnx_infer_concat ||
+    bool joins = (operator->flags & CB__ONNX_SAMPLEWISE && operator->infer != cb__onnx_infer_gather) || operator->infer == cb__onnx_infer_concat ||
                  operator->infer == cb__onnx_infer_matmul;
     for (uint32_t i = 0; i < node->input_count && file_batch > 1; i++) {
         bool is_data = i == 0 && !operator->eval; /* a convolution of a constant is not computed here */

@@ -114,12 +114,13 @@ enum cb_status cb__lower_param(struct cb_lower *low, const char *name, uint32_t 
 bool cb__lower_is_trained(const struct cb_onnx_tensor *tensor)
 {
     static const char *const made[] = {"onnx::", "/", "_val_", "val_", "scalar_", "lift_", "Constant", "_attn_mask"};
+    const char *name = tensor->source != NULL ? tensor->source : tensor->name;
     for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
-        if (cb_starts_with(tensor->name, made[i])) {
+        if (cb_starts_with(name, made[i])) {
             return false;
         }
     }
-    return strchr(tensor->name, '.') != NULL && cb_onnx_type_is_real(tensor->type) && strstr(tensor->name, "mask") == NULL;
+    return strchr(name, '.') != NULL && cb_onnx_type_is_real(tensor->type) && strstr(name, "mask") == NULL;
 }
 
 /* "layer1.0.conv1" of "layer1.0.conv1.weight"; NULL when it is no name of a module's. */

@@ -130,6 +130,15 @@ enum cb_status cb__lower_constant(struct cb_lower *low, struct cb_view *view, co
 {
     double one;
     const bool trained = cb__lower_is_trained(constant);
+    struct cb_onnx_tensor once;
+    if (trained) { /* one row at many places: one param */
+        once = *constant;
+        constant = &once;
+        for (uint32_t d = 0; d < once.rank; d++) {
+            once.count /= once.strides[d] == 0 ? once.dims[d] : 1;
+            once.dims[d] = once.strides[d] == 0 ? 1 : once.dims[d];
+        }
+    }
     if (!trained && cb__lower_uniform(constant, &one) && constant->rank <= view->rank) {
         one = (invert ? 1.0 / one : one) * factor;
         return cb__lower_affine(low, view, multiply ? one : 1.0, multiply ? 0.0 : one);

@@ -51,7 +51,7 @@ static const struct cb__onnx_operator operators[] = {
     {"Flatten", INFER(flatten), EVAL(reshape), S, 0},
     {"Floor", INFER(same), EVAL(unary), S, 0},
     {"GRU", INFER(recurrent), NULL, 0, 0},
-    {"Gather", INFER(gather), EVAL(gather), 0, 0},
+    {"Gather", INFER(gather), EVAL(gather), S, 0},
     {"GatherElements", INFER(gather_elements), EVAL(gather_elements), 0, 0},
     {"GatherND", INFER(gather_nd), EVAL(gather_nd), 0, 0},
     {"Gelu", INFER(same), NULL, 0, 0},

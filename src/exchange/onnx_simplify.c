@@ -133,6 +133,19 @@ static enum cb_status infer(struct simplifier *s, const struct cb_onnx_node *nod
 
 enum knowledge { UNKNOWN, KNOWN_REPEATED, KNOWN_BY_BATCH, KNOWN };
 
+/* Rows of a table that the file trains are trained too, whatever the value is called. */
+static void name_source(struct simplifier *s, const struct cb_onnx_node *node)
+{
+    const struct cb_onnx_tensor *from = cb_onnx_constant(node, 0);
+    if (from && strcmp(node->op, "Gather") == 0 && s->work.out[0].tensor) {
+        struct cb_onnx_tensor *made = cb_arena_copy(s->graph->arena, s->work.out[0].tensor, sizeof(*made));
+        if (made) {
+            made->source = from->source ? from->source : from->name;
+            s->work.out[0].tensor = made;
+        }
+    }
+}
+
 /* What is known of a node's inputs: all their values; all for each batch size; all, but some are repeated N times. */
 static enum knowledge look_at_inputs(const struct cb_onnx_node *node, const struct cb__onnx_operator *operator)
 {
@@ -169,6 +182,7 @@ static enum cb_status fold_constant(struct simplifier *s, struct cb_onnx_node *n
     s->work.max_count = MAX_CONSTANT;
     CB_TRY(operator->infer(&s->work));
     *out_done = operator->eval(&s->work);
+    name_source(s, node);
     for (uint32_t i = 0; i < node->output_count && *out_done; i++) {
         *out_done = !node->outputs[i] || s->work.out[i].tensor;
     }
@@ -270,6 +284,7 @@ static bool fold_repeated(struct simplifier *s, struct cb_onnx_node *node, const
     if (!eval_at(s, node, operator, 0) || !s->work.out[0].tensor || s->work.out[0].tensor->dims[0] != 1) {
         return false;
     }
+    name_source(s, node);
     value->constant = s->work.out[0].tensor;
     value->is_repeated = true;
     value->producer = NULL;
@@ -290,75 +305,6 @@ static bool depends_on_batch(const struct cb_onnx_node *node)
         }
     }
     return false;
-}
-
-/* ---- what does nothing ----------------------------------------------------------------------------------------- */
-
-static bool has_same_shape(const struct cb_onnx_value *a, const struct cb_onnx_value *b)
-{
-    return a->has_shape && b->has_shape && a->rank == b->rank && a->type == b->type &&
-           (a->rank == 0 || memcmp(a->dims, b->dims, a->rank * sizeof(a->dims[0])) == 0);
-}
-
-/* Dropout outside of training, with its mask unused. */
-static bool is_idle_dropout(const struct cb_onnx_node *node)
-{
-    const struct cb_onnx_value *training = cb_onnx_input(node, 2);
-    bool is_off = !training || (is_constant(training) && !cb_onnx_tensor_int(training->constant, 0));
-    return strcmp(node->op, "Dropout") == 0 && is_off && !cb_onnx_output(node, 1);
-}
-
-static bool is_full_slice(const struct cb_onnx_node *node)
-{
-    const struct cb_onnx_tensor *steps = cb_onnx_constant(node, 4);
-    for (int64_t i = 0; steps && i < steps->count; i++) {
-        if (cb_onnx_tensor_int(steps, i) != 1) {
-            return false;
-        }
-    }
-    return steps || !cb_onnx_input(node, 4);
-}
-
-static bool is_in_order(const struct cb_onnx_node *node)
-{
-    uint32_t count;
-    const int64_t *order = cb_onnx_ints(node, "perm", &count);
-    for (uint32_t i = 0; i < count; i++) {
-        if (order[i] != (int64_t)i) {
-            return false;
-        }
-    }
-    return order;
-}
-
-/* True when output 0 is input 0, whatever its values. Shapes are known where they can be. */
-static bool does_nothing(const struct cb_onnx_node *node)
-{
-    static const char *const by_shape[] = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Expand", "Tile"};
-    static const char *const by_count[] = {"Concat", "Sum", "Mean", "Max", "Min"};
-    const struct cb_onnx_value *x = cb_onnx_input(node, 0), *y = cb_onnx_output(node, 0);
-    if (*node->domain != '\0' || !x || !y) {
-        return false;
-    }
-    if (strcmp(node->op, "Identity") == 0 || is_idle_dropout(node)) {
-        return true;
-    }
-    for (size_t i = 0; i < sizeof(by_count) / sizeof(by_count[0]); i++) {
-        if (strcmp(node->op, by_count[i]) == 0) {
-            return node->input_count == 1;
-        }
-    }
-    if (!has_same_shape(x, y)) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof(by_shape) / sizeof(by_shape[0]); i++) {
-        if (strcmp(node->op, by_shape[i]) == 0) {
-            return true;
-        }
-    }
-    return strcmp(node->op, "Cast") == 0 || strcmp(node->op, "CastLike") == 0 ||
-           (strcmp(node->op, "Slice") == 0 && is_full_slice(node)) ||
-           (strcmp(node->op, "Transpose") == 0 && is_in_order(node));
 }
 
 /* ---- one node -------------------------------------------------------------------------------------------------- */
@@ -448,14 +394,18 @@ static enum cb_status walk_node(struct simplifier *s, struct cb_onnx_node *node)
         return take_branch(s, node);
     }
     CB_TRY(check_subgraphs(s, node));
-    if (!does_nothing(node)) {
+    if (!cb__onnx_does_nothing(node)) {
         CB_TRY(fold_and_infer(s, node, &is_done));
         if (is_done) {
             return CB_OK;
         }
     }
-    if (does_nothing(node)) {
+    if (cb__onnx_does_nothing(node)) {
         node->outputs[0]->alias = node->inputs[0];
+        return CB_OK;
+    }
+    if (*node->domain == '\0' && cb__onnx_is_guarded_softmax(node)) {
+        node->outputs[0]->alias = node->inputs[2];
         return CB_OK;
     }
     return cb__onnx_append(s->graph, &s->kept, node) ? CB_OK : cb__onnx_no_memory(s->graph, s->diag);

@@ -75,6 +75,11 @@ void cb__onnx_repeat_constants(struct cb_onnx_graph *graph, struct cb_onnx_node 
                                const struct cb__onnx_operator *operator, int64_t file_batch);
 void cb__onnx_unpick(struct cb_onnx_graph *graph, struct cb_onnx_node *node, int64_t file_batch);
 
+/* True when output 0 is input 0, whatever its values. Shapes are known where they can be (onnx_idle.c). */
+bool cb__onnx_does_nothing(const struct cb_onnx_node *node);
+/* Where(IsNaN(x), 0, x) of a softmax, as PyTorch writes its attention: nothing is ever masked as a whole there. */
+bool cb__onnx_is_guarded_softmax(const struct cb_onnx_node *node);
+
 /* Dims of the inputs (onnx_inputs.c); dead nodes and consumers (onnx_tidy.c). */
 enum cb_status cb__onnx_resolve_inputs(struct cb_onnx_graph *graph, const struct cb_onnx_options *options,
                                        struct cb_diag *diag);
