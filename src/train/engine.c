@@ -411,6 +411,9 @@ enum cb_status cb_engine_values(struct cb_engine *e, uint32_t wire, const void *
         status = is_u8 ? cb__feed_pictures(e, to, from, NULL, n, false, 0, diag)
                        : cb_buffer_write(e->device, to->buffer, 0, from, row_bytes * n, diag);
         if (status == CB_OK) {
+            status = cb__feed_whole_lengths(e, plan, n, diag);
+        }
+        if (status == CB_OK) {
             status = cb_plan_forward(plan, &run, diag);
         }
         if (status == CB_OK) {

@@ -19,6 +19,9 @@ enum cb_status cb__engine_sort(const struct cb_engine *engine, const uint32_t *s
 
 /* feed.c: whether samples are sequences with lengths, and the network asks for them. */
 bool cb__engine_has_lengths(const struct cb_engine *engine);
+/* Lengths of `count` samples that are as long as the input: of rows that come without any. */
+enum cb_status cb__feed_whole_lengths(struct cb_engine *engine, const struct cb_plan *plan, uint32_t count,
+                                      struct cb_diag *diag);
 /* How many rows of a batch from `at` on, at most `n`, are padded to one length in inference. */
 uint32_t cb__engine_equally_long(const struct cb_engine *engine, const struct cb_batch *batch, uint32_t at, uint32_t n);
 /* Numbers of a row of a plan's tensor: with short sequences less than a row of the network's. */

@@ -142,6 +142,22 @@ static enum cb_status feed_lengths(struct cb_engine *e, const struct cb_tensor *
     return status;
 }
 
+enum cb_status cb__feed_whole_lengths(struct cb_engine *e, const struct cb_plan *plan, uint32_t count, struct cb_diag *diag)
+{
+    const struct cb_network *net = e->model->net;
+    const struct cb_tensor *to = net->lengths != CB_NONE ? cb_plan_tensor(plan, net->lengths) : NULL;
+    int32_t *lengths = to != NULL ? malloc((size_t)count * sizeof(*lengths) + 1) : NULL;
+    if (lengths == NULL) {
+        return to == NULL ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        lengths[i] = (int32_t)net->wires[e->model->input].shape.dims[1];
+    }
+    enum cb_status status = cb_buffer_write(e->device, to->buffer, 0, lengths, (uint64_t)count * sizeof(*lengths), diag);
+    free(lengths);
+    return status;
+}
+
 /* ---- what goes where ---- */
 
 /* The field that an input takes: that of its name, or the only one. */
