@@ -1,6 +1,7 @@
-"""A gradient is discontinuous where a ReLU's input passes zero: a rounding error there flips a unit, which is an error of 1e-3
-and more in the gradients next to it, for any implementation. So pictures are chosen for which few inputs lie so near,
-and how much flipping those would change is part of the error that is allowed."""
+"""A gradient is discontinuous where a ReLU's input passes zero, and where the two largest values under a max pooling's window
+are equal: a rounding error there flips a unit, or sends a gradient elsewhere, which is an error of 1e-3 and more in the
+gradients next to it, for any implementation. So pictures are chosen for which few values lie so near, and how much flipping
+those would change is part of the error that is allowed."""
 import contextlib
 
 import torch
@@ -9,13 +10,15 @@ from torch.nn import functional
 
 
 @contextlib.contextmanager
-def relus(do):
-    """Within it each ReLU and ReLU6 of a network is do(x, is_six)."""
-    relu, six = functional.relu, nn.ReLU6.forward
+def kinks(do, pool=None):
+    """Within it each ReLU and ReLU6 of a network is do(x, is_six), each max pooling, if wanted, pool(x, its options)."""
+    relu, six, plain_pool = functional.relu, nn.ReLU6.forward, functional.max_pool2d
     functional.relu = lambda x, inplace=False: do(x, False)  # modules come here, too
     nn.ReLU6.forward = lambda module, x: do(x, True)
+    if pool is not None:
+        functional.max_pool2d = lambda x, *args, **options: pool(x, args, options)
     yield
-    functional.relu, nn.ReLU6.forward = relu, six
+    functional.relu, nn.ReLU6.forward, functional.max_pool2d = relu, six, plain_pool
 
 
 def plain(x, is_six):
@@ -34,45 +37,90 @@ class Shifted(torch.autograd.Function):
         return dy * ctx.saved_tensors[0], None, None
 
 
-def inputs_of_relus(net, x):
+def windows(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False):
+    """The values under each window of a max pooling, [N,C,OH,OW,values]."""
+    size = [d if isinstance(d, (list, tuple)) else (d, d) for d in (kernel_size, stride or kernel_size, padding)]
+    assert dilation == 1 and not return_indices
+    ends = []
+    for length, kernel, step, pad in zip(x.shape[2:], *size):
+        over = (length + 2 * pad - kernel) % step
+        ends.append(pad + (step - over if ceil_mode and over > 0 else 0))
+    x = functional.pad(x, (size[2][1], ends[1], size[2][0], ends[0]), value=-float('inf'))
+    return x.unfold(2, size[0][0], size[1][0]).unfold(3, size[0][1], size[1][1]).flatten(4)
+
+
+def gap(values):
+    """How much the largest is above the next; ties of what a ReLU cut off do no harm."""
+    largest = values.topk(2, -1).values
+    return torch.where(largest[..., 0] > 0.0, largest[..., 0] - largest[..., 1], float('inf'))
+
+
+def second(x, options, error):
+    """A max pooling that takes the second largest value where it is within `error` of the largest."""
+    values = windows(x, *options[0], **options[1])
+    index = values.detach().topk(2, -1).indices
+    return values.gather(-1, torch.where(gap(values.detach())[..., None] < error, index[..., 1:], index[..., :1]))[..., 0]
+
+
+def inputs(net, x, with_pools):
+    """What reaches each kink: (kind, tensor), in the order of the calls."""
     found = []
 
     def do(x, is_six):
-        found.append((is_six, x.double().clone()))
+        found.append(('six' if is_six else 'relu', x.double().clone()))
         return plain(x, is_six)
 
-    with relus(do), torch.no_grad():
+    pooled = functional.max_pool2d
+
+    def pool(x, args, options):
+        found.append(('pool', x.double().clone(), (args, options)))
+        return pooled(x, *args, **options)
+
+    with kinks(do, pool if with_pools else None), torch.no_grad():
         net(*x)
     return found
 
 
-def choose(net, single, pictures, candidates):
-    """Of the sets of pictures pictures(i) the one for which the fewest inputs of ReLUs lie within four rounding errors of a
-    kink. Returns its i, and by mode (True: training) these distances, a number per ReLU in the order of the calls."""
+def near(kind, exact, error, options=None):
+    """How many values lie within `error` of a kink."""
+    if kind == 'pool':
+        return (gap(windows(exact, *options[0], **options[1])) < error).sum().item()
+    return (exact.abs() < error).sum().item() + (((exact - 6.0).abs() < error).sum().item() if kind == 'six' else 0)
+
+
+def choose(net, single, pictures, candidates, modes=('inference', 'training'), with_pools=False):
+    """Of the sets of pictures pictures(i) the one for which the fewest values lie within four rounding errors of a kink.
+    Returns its i, and by mode these distances, a number per kink in the order of the calls."""
     best = None
     for candidate in range(candidates):
         double, rounded = pictures(candidate)
-        near, distances = 0, {}
-        for mode in (True, False):
-            net.train(mode)
-            single.train(mode)
+        count, distances = 0, {}
+        for mode in reversed(modes):
+            net.train(mode == 'training')
+            single.train(mode == 'training')
             distances[mode] = []
-            for (is_six, exact), (_, rough) in zip(inputs_of_relus(net, double), inputs_of_relus(single, rounded)):
-                error = 4.0 * (exact - rough).square().mean().sqrt()
-                near += (exact.abs() < error).sum().item()
-                near += ((exact - 6.0).abs() < error).sum().item() if is_six else 0
-                distances[mode].append(error.item())
-        if best is None or near < best[0]:
-            best = (near, candidate, distances)
-        if near == 0:
+            for (kind, exact, *options), (_, rough, *_) in zip(inputs(net, double, with_pools), inputs(single, rounded, with_pools)):
+                error = 4.0 * (exact - rough).square().mean().sqrt().item()
+                count += near(kind, exact, error, *options)
+                distances[mode].append(error)
+        if best is None or count < best[0]:
+            best = (count, candidate, distances)
+        if count == 0:
             break
-    print('  pictures %d: %d inputs of ReLUs near a kink' % (best[1], best[0]), flush=True)
+    print('  pictures %d: %d values near a kink' % (best[1], best[0]), flush=True)
     return best[1], best[2]
 
 
-def flipped(distances, gradients):
-    """What gradients() gives when all near a kink are on, and when all are off: a generator of two."""
+def flipped(distances, gradients, with_pools=False):
+    """What gradients() gives when all near a kink are on, and when all are off: a generator of two. Near ties under a max
+    pooling go to the second in the latter."""
+    pooled = functional.max_pool2d
     for sign in (-1.0, 1.0):
         shifts = iter(distances)
-        with relus(lambda x, is_six: Shifted.apply(x, is_six, sign * next(shifts))):
+
+        def pool(x, args, options):
+            error = next(shifts)
+            return second(x, (args, options), error) if sign > 0.0 else pooled(x, *args, **options)
+
+        with kinks(lambda x, is_six: Shifted.apply(x, is_six, sign * next(shifts)), pool if with_pools else None):
             yield gradients()

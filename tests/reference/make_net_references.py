@@ -31,7 +31,6 @@ of an element, order of sums) it is PyTorch's: [K,C,H,W] for filters, [K,C] for 
 """
 import functools
 import importlib.metadata
-import json
 import os
 import re
 import sys
@@ -46,10 +45,10 @@ from torch.nn import functional
 import kinks
 import net_blocks
 import net_zoo
+from formula import fnv1a, random_sums, scramble, uniform, write
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NETS = os.path.join(HERE, '..', 'nets')
-SUMS = 8
 STEPS = 10
 ROUNDINGS = 3  # runs in single precision for the gradients
 SAMPLE = 20
@@ -57,47 +56,6 @@ ZOO_ROUNDINGS = 4  # large networks have many ReLUs, of which some flip
 ZOO_DESCENTS = 2  # of the zoo, whose networks are large
 DESCENTS = 16  # and for the ten steps, which amplify rounding as chance has it: one ReLU that flips is enough
 LEAVES = {'weight': 'w', 'bias': 'b', 'running_mean': 'mean', 'running_var': 'var'}
-
-
-# ---- numbers from names -------------------------------------------------------------------------------------------
-
-def fnv1a(text):
-    h = 0xcbf29ce484222325
-    for byte in text.encode():
-        h = ((h ^ byte) * 0x100000001b3) & (2 ** 64 - 1)
-    return h
-
-
-def scramble(name, first, count):
-    """64 random bits for each element first .. first + count - 1: splitmix64 of the name's hash and the index."""
-    with numpy.errstate(over='ignore'):
-        z = (numpy.arange(first, first + count, dtype=numpy.uint64) + numpy.uint64(1)) * numpy.uint64(0x9E3779B97F4A7C15)
-        z = z + numpy.uint64(fnv1a(name))
-        z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
-        return z ^ (z >> numpy.uint64(31))
-
-
-def uniform(name, count):
-    """Numbers in [-1, 1), multiples of 2^-23, so that they are exact in single precision."""
-    numbers = numpy.empty(count)
-    for first in range(0, count, 1 << 20):
-        bits = scramble(name, first, min(count - first, 1 << 20))
-        numbers[first:first + (1 << 20)] = (bits >> numpy.uint64(40)).astype(numpy.float64) * 2.0 ** -23 - 1.0
-    return numbers
-
-
-def random_sums(name, values):
-    """SUMS sums over the values, sign k of element i being bit k of the bits for "signs:NAME"."""
-    flat = values.detach().double().reshape(-1).numpy()
-    sums = numpy.zeros(SUMS)
-    for first in range(0, flat.size, 1 << 20):
-        part = flat[first:first + (1 << 20)]
-        bits = scramble('signs:' + name, first, part.size)
-        for k in range(SUMS):
-            plus = (bits >> numpy.uint64(k)) & numpy.uint64(1)
-            sums[k] += numpy.where(plus == 1, part, -part).sum()
-    return [float(s) for s in sums]
 
 
 # ---- networks -----------------------------------------------------------------------------------------------------
@@ -345,9 +303,22 @@ def sample(truth):
     return [n for n in truth if n in chosen]
 
 
+def roundings(net, single, x, labels, reset, distances, form):
+    """What single precision makes of scores, loss and gradients, run by run; and, of the zoo, what flipping those near a kink
+    makes of them, in double precision in the full form, in single in the brief one, which flips max poolings, too."""
+    runs = {'blocks': ROUNDINGS, 'full': ZOO_ROUNDINGS, 'brief': 1 if distances else 2}[form]
+    for run in range(runs):
+        reset(run)
+        yield gradients(single, x, labels)
+    reset()
+    if form == 'full':
+        yield from kinks.flipped(distances, lambda: gradients(net, double(x), labels))
+    elif form == 'brief' and distances:
+        yield from kinks.flipped(distances, lambda: gradients(single, x, labels), True)
+
+
 def table(truth, errors, is_zoo):
-    kept = sample(truth) if is_zoo else truth
-    rows = {p: [truth[p].norm().item(), errors[p]] + random_sums(p, truth[p]) for p in kept}
+    rows = {p: [truth[p].norm().item(), e] + random_sums(p, truth[p]) for p, e in errors.items()}
     whole = {'gradients_norm': sum(g.square().sum().item() for g in truth.values()) ** 0.5} if is_zoo else {}
     return {**whole, 'gradients': rows}
 
@@ -355,15 +326,16 @@ def table(truth, errors, is_zoo):
 def reference(name):
     make, shapes, batch, rate, candidates = REFERENCES[name]
     is_zoo = name in net_zoo.ZOO
+    form = 'blocks' if not is_zoo else 'full' if net_zoo.ZOO[name].losses else 'brief'
     RENAMES[:] = net_zoo.ZOO[name].rename if is_zoo else []
     ids = getattr(make, 'ids', 0)
     net, single = make().double(), make()
     switch_dropout_off(net)
     switch_dropout_off(single)
     set_weights(net, {})
-    variances = measure_variances(net, double(inputs('x0', shapes, batch, ids)))
-
-    set_weights(single, variances)
+    variances = measure_variances(net, double(inputs('x0', shapes, batch, ids))) if batchnorms(net) else {}
+    modes = ('inference', 'training') if batchnorms(net) or form != 'brief' else ('inference',)
+    single.load_state_dict(net.state_dict()) # which are numbers of single precision
     start = {n: t.clone() for n, t in single.state_dict().items()}
 
     def reset(run=0):
@@ -376,7 +348,7 @@ def reference(name):
         x = inputs('x%d' % i, shapes, batch, ids)
         return double(x), x
 
-    chosen, distances = kinks.choose(net, single, pictures, candidates)
+    chosen, distances = kinks.choose(net, single, pictures, candidates, modes, form == 'brief')
     key = 'x%d' % chosen
     x = inputs(key, shapes, batch, ids)
     classes = list(net.parameters())[-1].numel()
@@ -384,6 +356,7 @@ def reference(name):
     states = [n for n, b in net.named_buffers() if b.is_floating_point()]
     result = {
         'network': name,
+        'proves': ['scores', *['gradients, ' + mode for mode in modes], *(['ten losses'] if form != 'brief' else [])],
         'made_by': 'torch %s, torchvision %s, timm %s' % (torch.__version__, torchvision.__version__, timm.__version__),
         **({'size': list(shapes[0][1:])} if len(shapes[0]) == 3 and len(shapes) == 1 else {}), **({'ids': ids} if ids > 0 else {}),
         **({'lengths': make.lengths} if hasattr(make, 'lengths') else {}),
@@ -391,29 +364,25 @@ def reference(name):
         'param_values': sum(p.numel() for p in net.parameters()),
         'state_values': sum(net.get_buffer(n).numel() for n in states),
     }
-    for mode in ('inference', 'training'):
+    for mode in modes:
         net.train(mode == 'training')
         single.train(mode == 'training')
         reset()
         scores, loss, truth = gradients(net, double(x), labels)
+        kept = sample(truth) if is_zoo else list(truth)
         loss_error = scores_error = 0.0
-        errors = dict.fromkeys(truth, 0.0)
-        for run in range(ZOO_ROUNDINGS if is_zoo else ROUNDINGS):
-            reset(run)
-            scores32, loss32, rounded = gradients(single, x, labels)
+        errors = dict.fromkeys(kept, 0.0)
+        for scores32, loss32, rounded in roundings(net, single, x, labels, reset, distances[mode], form):
             loss_error = max(loss_error, abs(loss32 - loss))
             scores_error = max(scores_error, (scores32.double() - scores).norm().item())
-            for param, g in truth.items():
-                errors[param] = max(errors[param], (rounded[param].double() - g).norm().item())
-        reset()
-        if is_zoo:
-            for _, _, other in kinks.flipped(distances[mode == 'training'], lambda: gradients(net, double(x), labels)):
-                errors = {p: max(e, (other[p] - truth[p]).norm().item()) for p, e in errors.items()}
+            errors = {p: max(e, (rounded[p].double() - truth[p]).norm().item()) for p, e in errors.items()}
         result[mode] = {
             'loss': loss, 'loss_error': loss_error, 'scores_norm': scores.norm().item(), 'scores_error': scores_error,
             'scores_sums': random_sums('scores', scores), 'scores_first': scores[:, :8].flatten().tolist(),
             **table(truth, errors, is_zoo),
         }
+    if form == 'brief':
+        return result
     reset()
     losses, after = descend(net, double(x), labels, rate)
     deviation, inference_deviation = numpy.zeros(STEPS), 0.0
@@ -425,16 +394,6 @@ def reference(name):
     result['sgd'] = {'rate': rate, 'losses': losses, 'deviation': numpy.maximum.accumulate(deviation).tolist(),
                      'inference_loss_after': after, 'inference_deviation': inference_deviation}
     return result
-
-
-def write(value, depth=0):
-    """JSON with a line per entry of a map and nine digits, so that a change of one figure is one line of a diff."""
-    if isinstance(value, dict):
-        inner = ',\n'.join(' ' * (depth + 1) + json.dumps(k) + ': ' + write(v, depth + 1) for k, v in value.items())
-        return '{\n' + inner + '\n' + ' ' * depth + '}'
-    if isinstance(value, list):
-        return '[' + ', '.join(write(v) for v in value) + ']'
-    return '%.9g' % value if isinstance(value, float) else json.dumps(value)
 
 
 def line_of(name, tensor):

@@ -12,12 +12,12 @@ import importlib
 import re
 
 # pixels of the side, batch, rate of the ten steps, how many sets of pictures to choose from; `usual`: in every check;
-# `options`: of the library's function that makes it
-Net = collections.namedtuple('Net', 'source pixels batch rate candidates usual rename options')
+# `losses`: with ten steps of training, which one or two of a family have; `options`: of the library's function that makes it
+Net = collections.namedtuple('Net', 'source pixels batch rate candidates usual rename options losses')
 
 
-def net(source, pixels=64, batch=4, rate=0.0005, candidates=4, usual=False, rename=(), options=None):
-    return Net(source, pixels, batch, rate, candidates, usual, rename, options or {})
+def net(source, pixels=64, batch=4, rate=0.0005, candidates=4, usual=False, rename=(), options=None, losses=False):
+    return Net(source, pixels, batch, rate, candidates, usual, rename, options or {}, losses or usual)
 
 
 GATE = [(r'\.se\.conv_reduce$', '.se.fc1'), (r'\.se\.conv_expand$', '.se.fc2')]
@@ -35,18 +35,18 @@ SWIN = [(r'^features\.0\.0', 'patch_embed.proj'), (r'^features\.0\.2', 'patch_em
 ZOO = {
     # ---- AlexNet, VGG, ResNet, DenseNet, SqueezeNet, GoogLeNet, Inception
     'alexnet': net('torchvision:alexnet', 64, 4, usual=True),
-    'vgg11': net('torchvision:vgg11', 64, 2, 0.0002),
-    'vgg11_bn': net('torchvision:vgg11_bn', 64, 2, 0.0002),
+    'vgg11': net('torchvision:vgg11', 64, 2, 0.0002, losses=True),
+    'vgg11_bn': net('torchvision:vgg11_bn', 64, 2, 0.0002, losses=True),
     'vgg13': net('torchvision:vgg13', 64, 2, 0.0002),
     'vgg13_bn': net('torchvision:vgg13_bn', 64, 2, 0.0002),
     'vgg16': net('torchvision:vgg16', 64, 2, 0.0002, usual=True),
     'vgg16_bn': net('torchvision:vgg16_bn', 64, 2, 0.0002),
     'vgg19': net('torchvision:vgg19', 64, 2, 0.0002),
     'vgg19_bn': net('torchvision:vgg19_bn', 64, 2, 0.0002),
-    'resnet34': net('torchvision:resnet34', 64, 4, 0.0005, 2),
-    'resnet101': net('torchvision:resnet101', 64, 4, 0.0002, 2),
+    'resnet34': net('torchvision:resnet34', 64, 4, 0.0005, 2, losses=True),
+    'resnet101': net('torchvision:resnet101', 64, 4, 0.0002, 2, losses=True),
     'resnet152': net('torchvision:resnet152', 64, 4, 0.0002, 2),
-    'resnext50_32x4d': net('torchvision:resnext50_32x4d', 64, 4, 0.0003, 2),
+    'resnext50_32x4d': net('torchvision:resnext50_32x4d', 64, 4, 0.0003, 2, losses=True),
     'resnext101_32x8d': net('torchvision:resnext101_32x8d', 64, 4, 0.0002, 2),
     'resnext101_64x4d': net('torchvision:resnext101_64x4d', 64, 4, 0.0002, 2),
     'wide_resnet50_2': net('torchvision:wide_resnet50_2', 64, 4, 0.0003, 2),
@@ -55,10 +55,10 @@ ZOO = {
     'densenet161': net('torchvision:densenet161', 64, 4, 0.0005, 3),
     'densenet169': net('torchvision:densenet169', 64, 4, 0.0005, 3),
     'densenet201': net('torchvision:densenet201', 64, 4, 0.0005, 3),
-    'squeezenet1_0': net('torchvision:squeezenet1_0', 64, 4, 0.002),
+    'squeezenet1_0': net('torchvision:squeezenet1_0', 64, 4, 0.002, losses=True),
     'squeezenet1_1': net('torchvision:squeezenet1_1', 64, 4, 0.002, usual=True),
     'googlenet': net('torchvision:googlenet', 64, 4, 0.0005, 12, usual=True),
-    'inception_v3': net('torchvision:inception_v3', 96, 4, 0.0005, 2),
+    'inception_v3': net('torchvision:inception_v3', 96, 4, 0.0005, 2, losses=True),
     # ---- MobileNet, ShuffleNet, MnasNet, EfficientNet, RegNet, ConvNeXt
     # timm's names are ours but for a gate's two layers and ConvNeXt's scale; its epsilon and momentum are made torchvision's
     'mobilenet_v1': net('timm:mobilenetv1_100', usual=True),
@@ -76,25 +76,35 @@ ZOO = {
     'mnasnet0_5': net('timm:mnasnet_050', options={'bn_momentum': 0.0003}, usual=True),
     'mnasnet0_75': net('timm:mnasnet_075', options={'bn_momentum': 0.0003}),
     'mnasnet1_0': net('timm:mnasnet_100', options={'bn_momentum': 0.0003}),
+    'mnasnet1_3': net('timm:mnasnet_140', options={'bn_momentum': 0.0003, 'channel_multiplier': 1.3}),
     'efficientnet_b0': net('timm:efficientnet_b0', rename=GATE, usual=True),
     'efficientnet_b1': net('timm:efficientnet_b1', rename=GATE),
     'efficientnet_b2': net('timm:efficientnet_b2', rename=GATE),
     'efficientnet_b3': net('timm:efficientnet_b3', rename=GATE, candidates=2),
     'efficientnet_b4': net('timm:efficientnet_b4', rename=GATE, candidates=2),
     'tf_efficientnet_b0': net('timm:tf_efficientnet_b0', rename=GATE),
+    'tf_efficientnet_b1': net('timm:tf_efficientnet_b1', rename=GATE),
+    'tf_efficientnet_b2': net('timm:tf_efficientnet_b2', rename=GATE),
+    'tf_efficientnet_b3': net('timm:tf_efficientnet_b3', rename=GATE, candidates=2),
+    'tf_efficientnet_b4': net('timm:tf_efficientnet_b4', rename=GATE, candidates=2),
     'efficientnet_lite1': net('timm:tf_efficientnet_lite1'),
     'efficientnet_lite2': net('timm:tf_efficientnet_lite2'),
     'efficientnet_lite3': net('timm:tf_efficientnet_lite3'),
     'efficientnet_lite4': net('timm:tf_efficientnet_lite4', candidates=2),
     'efficientnet_v2_s': net('timm:efficientnetv2_s', rename=GATE, options={'bn_eps': 1e-3}, candidates=2),
+    'tf_efficientnetv2_s': net('timm:tf_efficientnetv2_s', rename=GATE, candidates=2),
     'regnet_x_400mf': net('timm:regnetx_004_tv'),
     'regnet_x_800mf': net('timm:regnetx_008'),
     'regnet_x_1_6gf': net('timm:regnetx_016'),
     'regnet_x_3_2gf': net('timm:regnetx_032', candidates=2),
+    'regnet_x_8gf': net('timm:regnetx_080', candidates=2),
+    'regnet_x_16gf': net('timm:regnetx_160', candidates=2),
     'regnet_y_400mf': net('timm:regnety_004', usual=True),
     'regnet_y_800mf': net('timm:regnety_008_tv'),
     'regnet_y_1_6gf': net('timm:regnety_016', candidates=2),
     'regnet_y_3_2gf': net('timm:regnety_032', candidates=2),
+    'regnet_y_8gf': net('timm:regnety_080_tv', candidates=2),
+    'regnet_y_16gf': net('timm:regnety_160', candidates=2),
     'convnext_tiny': net('timm:convnext_tiny', rename=SCALE, candidates=1),
     'convnext_small': net('timm:convnext_small', rename=SCALE, candidates=1),
     'convnext_base': net('timm:convnext_base', rename=SCALE, candidates=1),
