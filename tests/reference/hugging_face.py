@@ -15,6 +15,9 @@ class Scores(torch.nn.Module):
     def state_dict(self, *args, **options):
         return self.model.state_dict(*args, **options)
 
+    def load_state_dict(self, tensors, *args, **options):
+        return self.model.load_state_dict(tensors, *args, **options)
+
 
 def resnet(depths, sizes, kind):
     import transformers

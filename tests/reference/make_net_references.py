@@ -29,6 +29,7 @@ test demands that tensor i lands on param i of our network.
 Names are ours: `weight` is `w`, `bias` is `b`, running_mean is `mean`, running_var is `var`. Where a layout matters (index
 of an element, order of sums) it is PyTorch's: [K,C,H,W] for filters, [K,C] for dense layers, [N,C,H,W] for pictures.
 """
+import copy
 import functools
 import importlib.metadata
 import os
@@ -336,7 +337,7 @@ def reference(name):
     variances = measure_variances(net, double(inputs('x0', shapes, batch, ids))) if batchnorms(net) else {}
     modes = ('inference', 'training') if batchnorms(net) or form != 'brief' else ('inference',)
     single.load_state_dict(net.state_dict()) # which are numbers of single precision
-    start = {n: t.clone() for n, t in single.state_dict().items()}
+    start = copy.deepcopy(single.state_dict())  # with the versions that some modules ask for
 
     def reset(run=0):
         net.load_state_dict(start)

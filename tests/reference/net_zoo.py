@@ -31,6 +31,34 @@ SWIN = [(r'^features\.0\.0', 'patch_embed.proj'), (r'^features\.0\.2', 'patch_em
         *[(r'^features\.%d\.' % (2 * stage), 'layers.%d.downsample.' % stage) for stage in range(1, 4)],
         (r'\.mlp\.0$', '.mlp.fc1'), (r'\.mlp\.3$', '.mlp.fc2'), (r'\.relative_position_bias_table$', '.w'),
         (r'^head$', 'head.fc')]
+# torchvision's MnasNet numbers its layers, transformers' MobileNets theirs.
+MNASNET = [(r'^layers\.0$', 'conv_stem'), (r'^layers\.1$', 'bn1'), (r'^layers\.3$', 'blocks.0.0.conv_dw'),
+           (r'^layers\.4$', 'blocks.0.0.bn1'), (r'^layers\.6$', 'blocks.0.0.conv_pw'), (r'^layers\.7$', 'blocks.0.0.bn2'),
+           (r'^layers\.14$', 'conv_head'), (r'^layers\.15$', 'bn2'), (r'^classifier\.1$', 'classifier'),
+           *[(r'^layers\.%d\.(\d)\.' % (stage + 7), r'blocks.%d.\1.' % stage) for stage in range(1, 7)],
+           *[(r'\.layers\.%d$' % i, '.' + leaf) for i, leaf in
+             ((0, 'conv_pw'), (1, 'bn1'), (3, 'conv_dw'), (4, 'bn2'), (6, 'conv_pwl'), (7, 'bn3'))]]
+V1_BLOCKS = [(stage, i) for stage, depth in enumerate((1, 2, 2, 6, 2)) for i in range(depth)]
+V1 = [(r'^model\.(mobilenet_v1\.)?', ''), (r'^conv_stem\.convolution$', 'conv_stem'), (r'^conv_stem\.normalization$', 'bn1'),
+      *[(r'^layer\.%d\.%s$' % (2 * n + second, theirs), 'blocks.%d.%d.%s' % (*block, ours)) for n, block in enumerate(V1_BLOCKS)
+        for second, theirs, ours in ((0, 'convolution', 'conv_dw'), (0, 'normalization', 'bn1'),
+                                     (1, 'convolution', 'conv_pw'), (1, 'normalization', 'bn2'))]]
+V2_BLOCKS = [(stage + 1, i) for stage, depth in enumerate((2, 3, 4, 3, 3, 1)) for i in range(depth)]
+V2_PARTS = [('expand_1x1', 'conv_pw', 'bn1'), ('conv_3x3', 'conv_dw', 'bn2'), ('reduce_1x1', 'conv_pwl', 'bn3')]
+V2 = [(r'^model\.(mobilenet_v2\.)?', ''), (r'^conv_stem\.first_conv\.convolution$', 'conv_stem'),
+      (r'^conv_stem\.first_conv\.normalization$', 'bn1'), (r'^conv_1x1\.convolution$', 'conv_head'),
+      (r'^conv_1x1\.normalization$', 'bn2'),
+      (r'^conv_stem\.conv_3x3\.convolution$', 'blocks.0.0.conv_dw'), (r'^conv_stem\.conv_3x3\.normalization$', 'blocks.0.0.bn1'),
+      (r'^conv_stem\.reduce_1x1\.convolution$', 'blocks.0.0.conv_pw'), (r'^conv_stem\.reduce_1x1\.normalization$', 'blocks.0.0.bn2'),
+      *[(r'^layer\.%d\.%s\.%s$' % (n, part, kind), 'blocks.%d.%d.%s' % (*block, ours)) for n, block in enumerate(V2_BLOCKS)
+        for part, conv, norm in V2_PARTS for kind, ours in (('convolution', conv), ('normalization', norm))]]
+# torchvision's ViT.
+VIT = [(r'^conv_proj', 'patch_embed.proj'), (r'^class_token$', 'cls_token.w'), (r'^encoder\.pos_embedding$', 'pos_embed.w'),
+       (r'^encoder\.layers\.encoder_layer_(\d+)\.', r'blocks.\1.'), (r'\.ln_([12])$', r'.norm\1'), (r'^encoder\.ln$', 'norm'),
+       (r'\.self_attention\.in_proj_weight$', '.attn.qkv.w'), (r'\.self_attention\.in_proj_bias$', '.attn.qkv.b'),
+       (r'\.self_attention\.out_proj$', '.attn.proj'), (r'\.mlp\.0$', '.mlp.fc1'), (r'\.mlp\.3$', '.mlp.fc2'),
+       (r'^heads\.head$', 'head')]
+SWIN_TIMM = [(r'\.relative_position_bias_table$', '.w')]
 
 ZOO = {
     # ---- AlexNet, VGG, ResNet, DenseNet, SqueezeNet, GoogLeNet, Inception
@@ -62,9 +90,11 @@ ZOO = {
     # ---- MobileNet, ShuffleNet, MnasNet, EfficientNet, RegNet, ConvNeXt
     # timm's names are ours but for a gate's two layers and ConvNeXt's scale; its epsilon and momentum are made torchvision's
     'mobilenet_v1': net('timm:mobilenetv1_100', usual=True),
+    'mobilenet_v1_google': net('transformers:mobilenet_v1', rename=V1),
     'mobilenet_v2_050': net('timm:mobilenetv2_050'),
     'mobilenet_v2_075': net('timm:mobilenetv2_075'),
     'mobilenet_v2_140': net('timm:mobilenetv2_140'),
+    'mobilenet_v2_google': net('transformers:mobilenet_v2', rename=V2),
     'mobilenet_v3_large': net('timm:mobilenetv3_large_100', rename=GATE, options=V3),
     'mobilenet_v3_small': net('timm:mobilenetv3_small_100', rename=GATE, usual=True, options=V3),
     'mobilenetv3_large_100': net('timm:mobilenetv3_large_100', rename=GATE),
@@ -76,7 +106,7 @@ ZOO = {
     'mnasnet0_5': net('timm:mnasnet_050', options={'bn_momentum': 0.0003}, usual=True),
     'mnasnet0_75': net('timm:mnasnet_075', options={'bn_momentum': 0.0003}),
     'mnasnet1_0': net('timm:mnasnet_100', options={'bn_momentum': 0.0003}),
-    'mnasnet1_3': net('timm:mnasnet_140', options={'bn_momentum': 0.0003, 'channel_multiplier': 1.3}),
+    'mnasnet1_3': net('torchvision:mnasnet1_3', rename=MNASNET),
     'efficientnet_b0': net('timm:efficientnet_b0', rename=GATE, usual=True),
     'efficientnet_b1': net('timm:efficientnet_b1', rename=GATE),
     'efficientnet_b2': net('timm:efficientnet_b2', rename=GATE),
@@ -91,7 +121,7 @@ ZOO = {
     'efficientnet_lite2': net('timm:tf_efficientnet_lite2'),
     'efficientnet_lite3': net('timm:tf_efficientnet_lite3'),
     'efficientnet_lite4': net('timm:tf_efficientnet_lite4', candidates=2),
-    'efficientnet_v2_s': net('timm:efficientnetv2_s', rename=GATE, options={'bn_eps': 1e-3}, candidates=2),
+    'efficientnet_v2_s': net('timm:efficientnetv2_s', rename=GATE, options={'bn_eps': 1e-3}, candidates=2, losses=True),
     'tf_efficientnetv2_s': net('timm:tf_efficientnetv2_s', rename=GATE, candidates=2),
     'regnet_x_400mf': net('timm:regnetx_004_tv'),
     'regnet_x_800mf': net('timm:regnetx_008'),
@@ -105,17 +135,24 @@ ZOO = {
     'regnet_y_3_2gf': net('timm:regnety_032', candidates=2),
     'regnet_y_8gf': net('timm:regnety_080_tv', candidates=2),
     'regnet_y_16gf': net('timm:regnety_160', candidates=2),
-    'convnext_tiny': net('timm:convnext_tiny', rename=SCALE, candidates=1),
+    'convnext_tiny': net('timm:convnext_tiny', rename=SCALE, candidates=1, losses=True),
     'convnext_small': net('timm:convnext_small', rename=SCALE, candidates=1),
     'convnext_base': net('timm:convnext_base', rename=SCALE, candidates=1),
 
     # ---- ViT, DeiT, DINOv2, Swin, CLIP
     'vit_tiny_patch16_224': net('timm:vit_tiny_patch16_224', 64, 4, 0.002, usual=True, rename=TOKENS),
     'vit_small_patch16_224': net('timm:vit_small_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
+    'vit_base_patch16_224': net('timm:vit_base_patch16_224', 64, 2, 0.001, 1, rename=TOKENS),
     'vit_base_patch32_224': net('timm:vit_base_patch32_224', 64, 2, 0.001, 1, rename=TOKENS),
+    'deit_tiny_patch16_224': net('timm:deit_tiny_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
     'deit_small_patch16_224': net('timm:deit_small_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
+    'deit_base_patch16_224': net('timm:deit_base_patch16_224', 64, 2, 0.001, 1, rename=TOKENS),
+    'vit_b_16': net('torchvision:vit_b_16', 64, 2, 0.001, 1, rename=VIT),
+    'vit_b_32': net('torchvision:vit_b_32', 224, 1, 0.001, 1, rename=VIT),
     'vit_small_patch14_dinov2': net('timm:vit_small_patch14_dinov2', 56, 2, 0.0005, 1, usual=True, rename=TOKENS),
+    'vit_base_patch14_dinov2': net('timm:vit_base_patch14_dinov2', 56, 2, 0.0005, 1, rename=TOKENS),
     'swin_t': net('torchvision:swin_t', 64, 2, 0.001, 1, usual=True, rename=SWIN),
+    'swin_tiny_patch4_window7_224': net('timm:swin_tiny_patch4_window7_224', 224, 1, 0.001, 1, rename=SWIN_TIMM),
     'clip_vit_b32': net('transformers:clip_vit_b32_by_timm', 64, 2, 0.0005, 1, rename=TOKENS),
 }
 
@@ -178,8 +215,11 @@ NAMED = [
 # loads its files is in our input contracts.
 ARGUMENTS = {
     **{'timm:' + name: {'img_size': 64} for name in
-       ('vit_tiny_patch16_224', 'vit_small_patch16_224', 'vit_base_patch32_224', 'deit_small_patch16_224')},
+       ('vit_tiny_patch16_224', 'vit_small_patch16_224', 'vit_base_patch16_224', 'vit_base_patch32_224',
+        'deit_tiny_patch16_224', 'deit_small_patch16_224', 'deit_base_patch16_224')},
+    'torchvision:vit_b_16': {'image_size': 64},
     'timm:vit_small_patch14_dinov2': {'img_size': 56},
+    'timm:vit_base_patch14_dinov2': {'img_size': 56},
     'torchvision:googlenet': {'aux_logits': False, 'init_weights': False},
     'torchvision:inception_v3': {'aux_logits': False, 'init_weights': False},
     'timm:inception_v3': {'aux_logits': False},
