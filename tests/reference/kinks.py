@@ -88,8 +88,9 @@ def near(kind, exact, error, options=None):
     return (exact.abs() < error).sum().item() + (((exact - 6.0).abs() < error).sum().item() if kind == 'six' else 0)
 
 
-def choose(net, single, pictures, candidates, modes=('inference', 'training'), with_pools=False):
-    """Of the sets of pictures pictures(i) the one for which the fewest values lie within four rounding errors of a kink.
+def choose(net, single, pictures, candidates, modes=('inference', 'training'), with_pools=False, zone=4.0):
+    """Of the sets of pictures pictures(i) the one for which the fewest values lie within `zone` rounding errors
+    of PyTorch's single precision (root mean square) of a kink.
     Returns its i, and by mode these distances, a number per kink in the order of the calls."""
     best = None
     for candidate in range(candidates):
@@ -100,7 +101,7 @@ def choose(net, single, pictures, candidates, modes=('inference', 'training'), w
             single.train(mode == 'training')
             distances[mode] = []
             for (kind, exact, *options), (_, rough, *_) in zip(inputs(net, double, with_pools), inputs(single, rounded, with_pools)):
-                error = 4.0 * (exact - rough).square().mean().sqrt().item()
+                error = zone * (exact - rough).square().mean().sqrt().item()
                 count += near(kind, exact, error, *options)
                 distances[mode].append(error)
         if best is None or count < best[0]:

@@ -220,16 +220,17 @@ def set_weights(net, variances, only=None):
     output = [n for n, _ in net.named_parameters()][-1].rpartition('.')[0]
     with torch.no_grad():
         for name, tensor in list(net.named_parameters()) + list(net.named_buffers()):
-            layer, _, leaf = name.rpartition('.')
-            if not tensor.is_floating_point() or only not in (None, layer):
+            layer = name.rpartition('.')[0]
+            leaf = our_name(name).rpartition('.')[2]
+            if not isinstance(tensor, nn.Parameter) and leaf not in ('mean', 'var') or only not in (None, layer):
                 continue
             u = uniform(our_name(name), tensor.numel())
             variance = variances.get(layer, 1.0)
-            if leaf == 'running_mean':
+            if leaf == 'mean':
                 value = 0.2 * numpy.sqrt(variance) * u
-            elif leaf == 'running_var':
+            elif leaf == 'var':
                 value = variance * (1.0 + 0.5 * u)
-            elif leaf == 'bias':
+            elif leaf == 'b':
                 value = 0.1 * u
             elif tensor.dim() == 1:
                 value = 1.0 + 0.25 * u
@@ -328,6 +329,7 @@ def reference(name):
     make, shapes, batch, rate, candidates = REFERENCES[name]
     is_zoo = name in net_zoo.ZOO
     form = 'blocks' if not is_zoo else 'full' if net_zoo.ZOO[name].losses else 'brief'
+    zone = net_zoo.ZOO[name].zone if is_zoo else 4.0
     RENAMES[:] = net_zoo.ZOO[name].rename if is_zoo else []
     ids = getattr(make, 'ids', 0)
     net, single = make().double(), make()
@@ -349,12 +351,12 @@ def reference(name):
         x = inputs('x%d' % i, shapes, batch, ids)
         return double(x), x
 
-    chosen, distances = kinks.choose(net, single, pictures, candidates, modes, form == 'brief')
+    chosen, distances = kinks.choose(net, single, pictures, candidates, modes, form == 'brief', zone)
     key = 'x%d' % chosen
     x = inputs(key, shapes, batch, ids)
     classes = list(net.parameters())[-1].numel()
     labels = torch.tensor([(7 * n + 3) % classes for n in range(batch)])
-    states = [n for n, b in net.named_buffers() if b.is_floating_point()]
+    states = [n for n, _ in net.named_buffers() if our_name(n).rpartition('.')[2] in ('mean', 'var')]
     result = {
         'network': name,
         'proves': ['scores', *['gradients, ' + mode for mode in modes], *(['ten losses'] if form != 'brief' else [])],
