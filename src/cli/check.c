@@ -1,6 +1,8 @@
-/* check.c: `cambium check FILE`: everything that can be wrong in a task or network file, without a device. */
+/* check.c: `cambium check FILE`: everything that can be wrong in a task or network file, without a device; a backbone by its
+ * name, the folder of an import, `hf:OWNER/NAME` likewise. */
 #include <string.h>
 
+#include "base/file.h"
 #include "cli/commands.h"
 #include "train/job.h"
 #include "weights/fetch.h"
@@ -90,11 +92,13 @@ static int run(struct cb_cli *cli)
 {
     struct cb_value *root = NULL;
     if (cli->argument_count != 1) {
-        return cb_cli_misuse(cli, "one file is needed");
+        return cb_cli_misuse(cli, "one file, or the name of a backbone, is needed");
     }
     const char *path = cli->arguments[0];
-    enum cb_status status = cb_yaml_read_file(cli->arena, path, &root, cli->diag);
-    if (status == CB_OK) {
+    const bool is_file = cb_ends_with(path, ".yaml") || cb_ends_with(path, ".yml") ||
+                         (cb_path_exists(path) && !cb_path_is_folder(path));
+    enum cb_status status = is_file ? cb_yaml_read_file(cli->arena, path, &root, cli->diag) : check_network(cli, path);
+    if (status == CB_OK && is_file) {
         bool network = cb_map_get(root, "layers") != NULL && cb_map_get(root, "model") == NULL;
         const struct cb_value *models = cb_map_get(root, "models");
         const bool is_family = network && models != NULL && models->kind == CB_KIND_MAP && models->as.map.count > 0;
@@ -112,7 +116,7 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_check = {
     .name = "check",
-    .usage = "check FILE.yaml",
+    .usage = "check FILE.yaml|BACKBONE",
     .summary = "what is wrong in a task or network file, without a device",
     .flags = flags,
     .run = run,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "exchange/unused.h"
 
 #define MAX_JSON_BYTES (16 << 20)
 #define MAX_LABELS 100000
@@ -152,6 +153,19 @@ static const char *folder_name(const struct cb__hub_folder *f)
     return path != NULL ? cb_path_base(path) : f->path;
 }
 
+/* timm's `model_args` can make another network of an architecture, which shows in tensors that are left over in its blocks. */
+static enum cb_status refuse_variant(const struct cb__hub_folder *f, const struct cb_imported *imported, struct cb_diag *diag)
+{
+    const char *extra = f->model_type == NULL ? cb__unused_in_blocks(imported) : NULL;
+    const struct cb_value *arguments = cb_map_get(f->config, "model_args");
+    if (extra == NULL) {
+        return CB_OK;
+    }
+    return cb_fail(diag, CB_UNSUPPORTED, arguments != NULL ? &arguments->at : &f->config->at,
+                   "this `%s` is another network than the one known here: it has `%s` in its blocks (%u tensors of the file have "
+                   "no place)", f->architecture, extra, imported->unused.count);
+}
+
 static enum cb_status import(const struct cb_import_request *request, struct cb__hub_folder *f, struct cb__onto *onto,
                              struct cb_imported *imported, struct cb_diag *diag)
 {
@@ -180,6 +194,7 @@ static enum cb_status import(const struct cb_import_request *request, struct cb_
     }
     onto->backbone->file = file;
     CB_TRY(cb__import_onto(request, onto, imported, diag));
+    CB_TRY(refuse_variant(f, imported, diag));
     imported->format = cb_arena_printf(f->arena, "%s, %s", f->architecture != NULL ? f->architecture : onto->as,
                                        imported->format);
     return CB_OK;

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "exchange/build.h"
 #include "exchange/onto.h"
+#include "exchange/unused.h"
 #include "train/engine.h"
 #include "weights/match_structure.h"
 
@@ -256,6 +257,7 @@ static enum cb_status fill_pairs(struct importing *m)
 static void add_notes(struct importing *m)
 {
     struct cb_imported *out = m->imported;
+    (void)cb__note_unused_modules(out);
     if (out->random.count > 0) {
         cb_imported_note(out, "the file has nothing for `%s`: its values are random. A task replaces that layer with a head "
                          "of its own, as it does by itself; predict and `head: keep` need a trained one", m->open_layer);

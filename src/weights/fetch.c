@@ -152,25 +152,36 @@ static enum cb_status find_local(struct fetching *f, const struct cb_weight_sour
 }
 
 static enum cb_status download(struct fetching *f, const struct cb_weight_source *source, const char *part,
-                               bool may_resume, struct cb_text *why)
+                               bool has_hash, struct cb_text *why)
 {
     struct cb__watcher watcher = {f->request->progress, f->request->context, source->where};
-    return source->kind == CB_SOURCE_URL ? cb__fetch_url(source->where, part, may_resume, &watcher, why)
+    return source->kind == CB_SOURCE_URL ? cb__fetch_url(source->where, part, has_hash, &watcher, why)
                                          : cb__fetch_package(source, f->folder, part, &watcher, why);
 }
 
-/* The part becomes the file when its hash is right. `*out_is_right` false: it was removed. */
+static void remove_part(const char *part)
+{
+    unlink(part);
+    cb__fetch_forget(part);
+}
+
+/* The part becomes the file when its hash is right: the one that is known, else the one that the server announced.
+ * `*out_is_right` false: it was removed. */
 static enum cb_status accept_part(struct fetching *f, const struct cb_weight_source *source, const char *part,
                                   const char *wanted, struct original *out, bool *out_is_right, bool is_last)
 {
-    char sha256[65];
+    char sha256[65], announced[65];
     CB_TRY(cb_sha256_of_file(part, sha256, f->diag));
-    *out_is_right = !wanted || strcmp(wanted, sha256) == 0;
+    const bool has_other = !wanted && cb__fetch_announced(part, announced) && strcmp(announced, sha256) != 0;
+    *out_is_right = !has_other && (!wanted || strcmp(wanted, sha256) == 0);
     if (!*out_is_right) {
-        if (is_last) {
+        if (is_last && has_other) {
+            char *cause = cb_arena_printf(f->arena, "the server announced the SHA-256 %s, what came has %s", announced, sha256);
+            add_cause(f, source, cause ? cause : "another SHA-256 than announced");
+        } else if (is_last) {
             refuse_hash(f, source, cb_path_base(kept_path(f, source)), sha256, wanted);
         }
-        unlink(part);
+        remove_part(part);
         return CB_OK;
     }
     const char *path = kept_path(f, source);
@@ -180,6 +191,7 @@ static enum cb_status accept_part(struct fetching *f, const struct cb_weight_sou
     if (rename(part, path) != 0) {
         return cb_fail(f->diag, CB_IO, NULL, "cannot rename `%s` to `%s`: %s", part, path, strerror(errno));
     }
+    cb__fetch_forget(part);
     if (!wanted) {
         CB_TRY(trust(f, source, sha256));
     }
@@ -196,10 +208,8 @@ static enum cb_status fetch_remote(struct fetching *f, const struct cb_weight_so
     if (!part) {
         return no_memory(f);
     }
-    /* Without a hash nobody could tell a mended file from a mixed one. */
-    bool may_resume = wanted != NULL && cb_file_bytes(part) > 0;
-    bool is_right = false;
-    if (may_resume) { /* whole already, and stopped before it got its name */
+    bool goes_on = cb_file_bytes(part) > 0, is_right = false;
+    if (wanted && goes_on) { /* whole already, and stopped before it got its name */
         char sha256[65];
         if (cb_sha256_of_file(part, sha256, NULL) == CB_OK && strcmp(sha256, wanted) == 0) {
             return accept_part(f, source, part, wanted, out, &is_right, false);
@@ -207,23 +217,23 @@ static enum cb_status fetch_remote(struct fetching *f, const struct cb_weight_so
     }
     for (;;) {
         struct cb_text why = {0};
-        enum cb_status status = download(f, source, part, may_resume, &why);
+        enum cb_status status = download(f, source, part, wanted != NULL, &why);
         if (status != CB_OK && status != CB_INTERRUPTED) {
             add_cause(f, source, why.data ? why.data : "it failed");
         }
         cb_text_free(&why);
         if (status == CB_INTERRUPTED) {
             return cb_fail(f->diag, status, NULL, "fetching the weights of `%s` was stopped%s", f->request->name,
-                           wanted && source->kind == CB_SOURCE_URL ? "; the next time it goes on from there" : "");
+                           source->kind == CB_SOURCE_URL ? "; the next time it goes on from there" : "");
         }
         if (status != CB_OK) {
             return status == CB_MEMORY ? no_memory(f) : CB_OK;
         }
-        CB_TRY(accept_part(f, source, part, wanted, out, &is_right, !may_resume));
-        if (is_right || !may_resume) {
+        CB_TRY(accept_part(f, source, part, wanted, out, &is_right, !goes_on));
+        if (is_right || !goes_on) {
             return CB_OK;
         }
-        may_resume = false; /* the beginning was of another file: once more, from the start */
+        goes_on = false; /* the beginning was of another file, which is removed: once more, from the start */
     }
 }
 

@@ -12,7 +12,8 @@
  *
  * The cache (CACHE is cb_user_cache_folder):
  *   CACHE/weights/NAME/FILE                          what was fetched, or put there by hand, under its own name
- *   CACHE/weights/NAME/FILE.part                     an unfinished download; the next try goes on where it ended
+ *   CACHE/weights/NAME/FILE.part                     an unfinished download; the next try goes on where it ended, if its
+ *                                                    hash is known or the server can say that its file is the same
  *   CACHE/weights/NAME/SHA-KEY.safetensors           converted once: SHA of what it was made from, KEY of how
  *   CACHE/weights/NAME/lock                          held while a process fetches or converts; others wait
  *   CACHE/weights/trust.json                         {"SOURCE": {"sha256": ..., "since": "2024-06-01"}}

