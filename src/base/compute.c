@@ -262,10 +262,12 @@ static enum cb_status rounded(const struct call *c, const char *name, struct cb_
 
 static enum cb_status length_of(const struct call *c, struct cb_value **out)
 {
-    if (argument(c, 0)->kind != CB_KIND_LIST) {
-        return cb_fail(c->diag, CB_INVALID, c->at, "`len` takes a list, not %s", cb_kind_name(argument(c, 0)->kind));
+    const struct cb_value *all = argument(c, 0);
+    if (all->kind != CB_KIND_LIST && all->kind != CB_KIND_MAP) {
+        return cb_fail(c->diag, CB_INVALID, c->at, "`len` takes a list, not %s", cb_kind_name(all->kind));
     }
-    return give(cb_value_int(c->arena, (int64_t)argument(c, 0)->as.list.count, c->at), c->at, out, c->diag);
+    const size_t count = all->kind == CB_KIND_LIST ? all->as.list.count : all->as.map.count;
+    return give(cb_value_int(c->arena, (int64_t)count, c->at), c->at, out, c->diag);
 }
 
 static const struct {

@@ -30,6 +30,11 @@ def vit(kind=tf.ViTConfig, model=tf.ViTForImageClassification, **more):
     return model(labelled(config))
 
 
+def deit():
+    return tf.DeiTForImageClassificationWithTeacher(labelled(tf.DeiTConfig(
+        hidden_size=12, num_hidden_layers=2, num_attention_heads=3, intermediate_size=20, image_size=16, patch_size=8)))
+
+
 def dinov2():
     return tf.Dinov2Model(tf.Dinov2Config(hidden_size=12, num_hidden_layers=2, num_attention_heads=3, mlp_ratio=2, image_size=28,
                                           patch_size=7))
@@ -82,6 +87,7 @@ CUT = dict(SQUASHED, do_center_crop=True, size={'shortest_edge': 32}, crop_size=
            image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225])
 FOLDERS = {
     'vit': (vit, SQUASHED),
+    'deit': (deit, SQUASHED),
     'dinov2': (dinov2, CUT),
     'clip': (clip, dict(CUT, size={'shortest_edge': 16}, crop_size={'height': 16, 'width': 16})),
     'resnet_basic': (lambda: resnet('basic'), dict(SQUASHED, size={'shortest_edge': 24}, crop_pct=0.875)),
