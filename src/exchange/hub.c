@@ -136,6 +136,25 @@ static enum cb_status fetch_weights(struct hub *h)
                    h->what);
 }
 
+/* Of a network with a vocabulary what makes tokens of texts. */
+static enum cb_status fetch_tokenizer(struct hub *h)
+{
+    static const char *const names[] = {"tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"};
+    char *path = cb_path_join(h->arena, h->name.folder, "config.json");
+    struct cb_value *config;
+    if (path == NULL || cb_file_bytes(path) > MAX_INDEX_BYTES || cb_json_read_file(h->arena, path, &config, NULL) != CB_OK ||
+        cb_map_get(config, "vocab_size") == NULL) {
+        return CB_OK; /* the importer says what is wrong */
+    }
+    bool is_there = false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]) && !(is_there && i > 1); i++) {
+        bool is_one;
+        CB_TRY(fetch_optional(h, names[i], &is_one));
+        is_there = is_there || (is_one && i == 0);
+    }
+    return CB_OK;
+}
+
 static enum cb_status fetch_all(struct hub *h)
 {
     bool is_there;
@@ -144,6 +163,7 @@ static enum cb_status fetch_all(struct hub *h)
         return explain(h, status);
     }
     CB_TRY(fetch_optional(h, "preprocessor_config.json", &is_there));
+    CB_TRY(fetch_tokenizer(h));
     return fetch_weights(h);
 }
 

@@ -142,6 +142,37 @@ static const struct cb_value *find_labels(const struct cb__hub_folder *f)
     return labels != NULL && labels->as.list.count > 0 ? labels : NULL;
 }
 
+/* ---- tokenizers ------------------------------------------------------------------------------------------------------ */
+
+/* The first set of files that is there whole, and beside it what says how they are used. */
+static enum cb_status find_tokenizer(struct cb__hub_folder *f, struct cb_imported *imported, struct cb_diag *diag)
+{
+    static const char *const sets[][3] = {{"tokenizer.json"}, {"vocab.txt"}, {"vocab.json", "merges.txt"}};
+    static const char config[] = "tokenizer_config.json";
+    struct cb_value *list = cb_value_list(f->arena, NULL);
+    bool ok = list != NULL, found = false;
+    for (size_t i = 0; ok && !found && i < sizeof(sets) / sizeof(sets[0]); i++) {
+        found = true;
+        for (size_t k = 0; sets[i][k] != NULL; k++) {
+            char *path = cb_path_join(f->arena, f->path, sets[i][k]);
+            found = found && path != NULL && cb_path_exists(path);
+        }
+        for (size_t k = 0; ok && found && sets[i][k] != NULL; k++) {
+            ok = cb_list_append(f->arena, list, cb_value_text(f->arena, sets[i][k], NULL));
+        }
+    }
+    char *beside = cb_path_join(f->arena, f->path, config);
+    if (ok && found && beside != NULL && cb_path_exists(beside)) {
+        ok = cb_list_append(f->arena, list, cb_value_text(f->arena, config, NULL));
+    }
+    for (size_t i = 0; ok && i < list->as.list.count; i++) {
+        char *path = cb_path_join(f->arena, f->path, list->as.list.items[i]->text);
+        ok = path != NULL && cb_imported_add_name(imported, &imported->files, path);
+    }
+    f->tokenizer = found ? list : NULL;
+    return ok ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------------------- */
 
 static const char *folder_name(const struct cb__hub_folder *f)
@@ -170,12 +201,18 @@ static enum cb_status import(const struct cb_import_request *request, struct cb_
                              struct cb_imported *imported, struct cb_diag *diag)
 {
     CB_TRY(open_folder(f, diag));
+    CB_TRY(find_tokenizer(f, imported, diag));
     if (request->as != NULL) {
         CB_TRY(cb_backbone_open(request->as, ".", NULL, &onto->backbone, diag));
     } else {
         CB_TRY(cb__hub_backbone(f, imported->name, &onto->backbone, diag));
     }
     CB_TRY(find_weights(f, &onto->weights, diag));
+    if (onto->backbone->contract.modality != CB_TEXT) {
+        imported->files.count = 0;
+    } else if (f->tokenizer == NULL) {
+        cb_imported_note(imported, CB__NO_TOKENIZER);
+    }
     CB_TRY(cb__hub_contract(f, &onto->backbone->contract, imported, diag));
     struct cb_value *input = cb_contract_to_value(onto->backbone->arena, &onto->backbone->contract);
     struct cb_value *file = cb_value_map(onto->backbone->arena, &onto->backbone->file->at);

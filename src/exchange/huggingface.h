@@ -30,9 +30,14 @@ struct cb__hub_folder {
     const struct cb_value *config;       /* config.json, a map */
     const struct cb_value *preprocessor; /* preprocessor_config.json; NULL: there is none */
     const struct cb_value *pooling;      /* 1_Pooling/config.json of sentence-transformers, a map; NULL: there is none */
+    const struct cb_value *tokenizer;    /* names of the files that make tokens of texts, a list, which a family's parameter
+                                            `tokenizer` gets; NULL: there are none */
     const char *model_type;              /* of transformers; NULL: a folder of timm's */
     const char *architecture;            /* of timm, or the first of `architectures`; may be NULL */
 };
+
+#define CB__NO_TOKENIZER "there is no tokenizer with it: `inputs:` in the network file names tokenizer.json, which is to be put " \
+    "beside it before texts can be read"
 
 /* A text, a whole number, a number of a map; the fallback where it is not there or of another kind. */
 const char *cb__hub_text(const struct cb_value *map, const char *key, const char *fallback);

@@ -163,6 +163,13 @@ static enum cb_status translate(const struct cb__hub_folder *f, struct cb_arena 
         return no_memory(diag);
     }
     CB_TRY(cb_value_substitute(arena, &names, parameters, diag));
+    if (cb_map_entry(cb_map_get(family->file, "parameters"), "tokenizer") != NULL) {
+        struct cb_value *files = f->tokenizer != NULL ? cb_value_clone(arena, f->tokenizer)
+                                                      : cb_value_text(arena, "tokenizer.json", NULL);
+        if (files == NULL || !cb_map_set(arena, parameters, "tokenizer", files)) {
+            return no_memory(diag);
+        }
+    }
     *out = parameters;
     return CB_OK;
 }

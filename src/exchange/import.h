@@ -43,6 +43,7 @@ struct cb_imported {
     struct cb_name_list unused; /* tensors of the file that the network has no place for */
     struct cb_name_list random; /* params that the file has nothing for: drawn at random */
     struct cb_name_list notes;  /* sentences: what was assumed, what to do about it */
+    struct cb_name_list files;  /* paths of files that cb_import_write copies beside the network: a tokenizer's */
     /* Filled by cb_import_write. */
     uint32_t layer_count;
     int64_t param_count;

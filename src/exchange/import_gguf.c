@@ -86,6 +86,8 @@ static enum cb_status import(const struct cb_import_request *request, struct cb_
     onto->comment = cb_arena_printf(f->arena, "%s (%s), a file of llama.cpp, by cambium import.", cb_path_base(f->path),
                                     f->model_type);
     CB_TRY(onto->comment != NULL ? CB_OK : no_memory(diag));
+    cb_imported_note(imported, "the tokenizer within the file is not taken along: `inputs:` in the network file names "
+                     "tokenizer.json, which is to be put beside it before texts can be read");
     CB_TRY(cb__import_onto(request, onto, imported, diag));
     imported->format = cb_arena_printf(f->arena, "%s, %s", f->model_type, imported->format);
     return CB_OK;

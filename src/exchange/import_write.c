@@ -137,6 +137,32 @@ static enum cb_status refuse_existing(const char *path, struct cb_diag *diag)
                                 : CB_OK;
 }
 
+/* Where a file of the model goes. */
+static char *copy_path(const struct cb_imported *m, const char *folder, uint32_t i)
+{
+    return cb_path_join(m->arena, folder, cb_path_base(m->files.names[i]));
+}
+
+static enum cb_status copy_files(const struct cb_imported *m, const char *folder, struct cb_diag *diag)
+{
+    enum { MAX_BYTES = 256 << 20 };
+    for (uint32_t i = 0; i < m->files.count; i++) {
+        char *path = copy_path(m, folder, i), *data;
+        size_t bytes;
+        struct cb_arena *arena = cb_arena_create();
+        enum cb_status status = path != NULL && arena != NULL ? CB_OK : cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+        if (status == CB_OK) {
+            status = cb_file_read(arena, m->files.names[i], MAX_BYTES, &data, &bytes, NULL, diag);
+        }
+        if (status == CB_OK) {
+            status = cb_file_write_atomic(path, data, bytes, diag);
+        }
+        cb_arena_destroy(arena);
+        CB_TRY(status);
+    }
+    return CB_OK;
+}
+
 static enum cb_status write_yaml(const struct cb_imported *m, struct cb_diag *diag)
 {
     struct cb_text text = {0};
@@ -160,9 +186,14 @@ enum cb_status cb_import_write(struct cb_imported *m, const char *folder, bool f
     if (!force) {
         CB_TRY(refuse_existing(m->network_path, diag));
         CB_TRY(refuse_existing(m->weights_path, diag));
+        for (uint32_t i = 0; i < m->files.count; i++) {
+            char *path = copy_path(m, folder, i);
+            CB_TRY(path != NULL ? refuse_existing(path, diag) : cb_fail(diag, CB_MEMORY, NULL, "out of memory"));
+        }
     }
     CB_TRY(prove(m, m->network_path, diag));
     CB_TRY(cb_make_folders(folder, diag));
+    CB_TRY(copy_files(m, folder, diag));
     const struct cb_key_value metadata[] = {{"format", "cambium"}, {"network_name", m->name}};
     CB_TRY(cb_safetensors_write(m->weights_path, m->entries, m->entry_count, metadata, 2, diag));
     CB_TRY(cb_sha256_of_file(m->weights_path, m->sha256, diag));

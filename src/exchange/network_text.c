@@ -208,19 +208,19 @@ static bool is_name_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Whether a parameter is spoken of anywhere but where it is declared, among the weights or by the models. */
+/* Whether a parameter is spoken of anywhere but among the parameters, which have their values now, the weights, or the
+ * models. */
 static bool is_used(const struct rewriting *r, const char *word)
 {
-    static const char *const silent[] = {"models", "weights", "names", "source", "licence", "labels", "huggingface", "gguf", NULL};
+    static const char *const silent[] = {"parameters", "models",      "weights", "names", "source",
+                                         "licence",    "labels", "huggingface", "gguf",  NULL};
     const size_t length = strlen(word);
     for (size_t i = 0; i < r->raw->as.map.count; i++) {
         const char *start = line_start(r->text, r->raw->as.map.entries[i].at.line);
         const char *end = i + 1 < r->raw->as.map.count ? line_start(r->text, r->raw->as.map.entries[i + 1].at.line)
                                                        : r->text + strlen(r->text);
         for (const char *at = start; !is_one_of(r->raw->as.map.entries[i].key, silent) && at + length <= end; at++) {
-            const bool is_declaration = strcmp(r->raw->as.map.entries[i].key, "parameters") == 0 && at[length] == ':';
-            if (memcmp(at, word, length) == 0 && (at == start || !is_name_letter(at[-1])) && !is_name_letter(at[length]) &&
-                !is_declaration) {
+            if (memcmp(at, word, length) == 0 && (at == start || !is_name_letter(at[-1])) && !is_name_letter(at[length])) {
                 return true;
             }
         }
