@@ -11,6 +11,7 @@
 static const struct cb_flag flags[] = {
     {"--output", "FILE", "the safetensors file that is written (also -o)"},
     {"--at", "LAYER", "whose output; by default the network's"},
+    {"--size", "HxW", "pictures of another size than the network's own, where its layers take them"},
     {"--weights", "PATH", "instead of the model's own; `none`: random"},
     {NULL, NULL, NULL},
 };
@@ -160,11 +161,17 @@ static int run(struct cb_cli *cli)
 {
     struct cb_opened opened = {0};
     struct cb_device *device = NULL;
+    int64_t pixels[2];
+    const int64_t *size;
     struct extraction e = {.cli = cli, .output = cb_cli_value(cli, "--output"), .watch = cb_cli_watch(cli)};
     if (cli->argument_count < 2 || e.output == NULL) {
         return cb_cli_misuse(cli, "a model, at least one input, and -o FILE are needed");
     }
-    enum cb_status status = cb_cli_open_model(cli, cli->arguments[0], cb_cli_value(cli, "--weights"), &opened);
+    if (!cb_cli_read_size(cli, pixels, &size)) {
+        return 2;
+    }
+    enum cb_status status =
+        cb_cli_open_model_at(cli, cli->arguments[0], cb_cli_value(cli, "--weights"), size, &opened);
     if (status == CB_OK) {
         status = choose_wire(cli, opened.model, &e.wire);
     }

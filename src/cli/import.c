@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/import.h"
+#include "cli/open_model.h"
 
 static const struct cb_flag flags[] = {
     {"--output", "DIR", "the folder that gets NAME.yaml and NAME.safetensors (also -o)"},
@@ -19,25 +20,6 @@ static const struct cb_flag flags[] = {
 };
 
 /* ---- the request ---------------------------------------------------------------------------------------------------- */
-
-static bool read_size(struct cb_cli *cli, int64_t size[2], const int64_t **out)
-{
-    const char *text = cb_cli_value(cli, "--size");
-    *out = NULL;
-    if (text == NULL) {
-        return true;
-    }
-    char *end, *last;
-    size[0] = strtoll(text, &end, 10);
-    size[1] = end > text && *end == 'x' ? strtoll(end + 1, &last, 10) : size[0];
-    if (end == text || (*end != '\0' && (*end != 'x' || last == end + 1 || *last != '\0')) || size[0] < 1 ||
-        size[1] < 1 || size[0] > 65536 || size[1] > 65536) {
-        (void)cb_cli_misuse(cli, "--size is HEIGHTxWIDTH in pixels, such as 224x224, not `%s`", text);
-        return false;
-    }
-    *out = size;
-    return true;
-}
 
 /* The folder's own name: of `.` and the like the file's. Letters that names of layers and files do without become `_`. */
 static char *default_name(struct cb_cli *cli, const char *folder, const char *path)
@@ -203,7 +185,7 @@ static int run(struct cb_cli *cli)
     if (request.names != NULL && request.as == NULL) {
         return cb_cli_misuse(cli, "--names goes with --as");
     }
-    if (!read_size(cli, size, &request.size)) {
+    if (!cb_cli_read_size(cli, size, &request.size)) {
         return 2;
     }
     if (name != NULL && (*name == '\0' || *name == '.' || strpbrk(name, "/:\\ ") != NULL)) {

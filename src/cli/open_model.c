@@ -1,4 +1,5 @@
 /* open_model.c: what a command line calls MODEL: a run, a backbone's name, or a network file. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -25,7 +26,54 @@ bool cb_cli_is_run(struct cb_arena *arena, const char *what)
            (folder != NULL && cb_path_exists(folder) && !(network != NULL && cb_path_exists(network)));
 }
 
+bool cb_cli_read_size(struct cb_cli *cli, int64_t size[2], const int64_t **out)
+{
+    const char *text = cb_cli_value(cli, "--size");
+    *out = NULL;
+    if (text == NULL) {
+        return true;
+    }
+    char *end, *last;
+    size[0] = strtoll(text, &end, 10);
+    size[1] = end > text && *end == 'x' ? strtoll(end + 1, &last, 10) : size[0];
+    if (end == text || (*end != '\0' && (*end != 'x' || last == end + 1 || *last != '\0')) || size[0] < 1 ||
+        size[1] < 1 || size[0] > 65536 || size[1] > 65536) {
+        (void)cb_cli_misuse(cli, "--size is HEIGHTxWIDTH in pixels, such as 224x224, not `%s`", text);
+        return false;
+    }
+    *out = size;
+    return true;
+}
+
+/* Its pictures at another size, as if the network file said so. Whether its layers can take them is seen when it is built. */
+static enum cb_status resize(struct cb_backbone *b, const int64_t *size, struct cb_diag *diag)
+{
+    struct cb_contract *c = &b->contract;
+    if (c->modality != CB_IMAGE || c->rank != 3 || cb_map_get(b->file, "input") == NULL) {
+        return cb_fail(diag, CB_MISMATCH, NULL, "`%s` takes no single picture: --size is for networks that do", b->name);
+    }
+    c->shape[0] = size[0];
+    c->shape[1] = size[1];
+    struct cb_value *input = cb_contract_to_value(b->arena, c), *file = cb_value_map(b->arena, &b->file->at);
+    bool ok = input != NULL && file != NULL;
+    for (size_t i = 0; ok && i < b->file->as.map.count; i++) {
+        const struct cb_entry *entry = &b->file->as.map.entries[i];
+        ok = cb_map_set(b->arena, file, entry->key, strcmp(entry->key, "input") == 0 ? input : entry->value);
+    }
+    if (!ok) {
+        return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
+    }
+    b->file = file;
+    return CB_OK;
+}
+
 enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const char *weights, struct cb_opened *out)
+{
+    return cb_cli_open_model_at(cli, what, weights, NULL, out);
+}
+
+enum cb_status cb_cli_open_model_at(struct cb_cli *cli, const char *what, const char *weights, const int64_t *size,
+                                    struct cb_opened *out)
 {
     *out = (struct cb_opened){0};
     out->registry = cb_registry_create(&cb__host);
@@ -34,6 +82,10 @@ enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const cha
     }
     if (weights == NULL && cb_cli_is_run(cli->arena, what)) {
         char *folder = NULL;
+        if (size != NULL) {
+            return cb_fail(cli->diag, CB_UNSUPPORTED, NULL, "`%s` is a run, which keeps the size it was trained at; --size is for "
+                           "backbones", what);
+        }
         if (!cb_ends_with(what, ".safetensors")) {
             CB_TRY(cb_run_find(cli->arena, what, &folder, cli->diag));
         }
@@ -42,6 +94,9 @@ enum cb_status cb_cli_open_model(struct cb_cli *cli, const char *what, const cha
     CB_TRY(cb_backbone_open(what, ".", NULL, &out->backbone, cli->diag));
     out->watch = cb_cli_watch(cli);
     out->backbone->watch = &out->watch;
+    if (size != NULL) {
+        CB_TRY(resize(out->backbone, size, cli->diag));
+    }
     bool random = weights != NULL && strcmp(weights, "none") == 0;
     return cb_model_from_backbone(out->backbone, out->registry, random ? NULL : weights, random, &out->model, cli->diag);
 }
