@@ -133,7 +133,7 @@ const struct cb_command cb_command_tokenizer = {
     .summary = "lines of text to a network's numbers, and back",
     .flags = flags,
     .run = run,
-    .help = "MODEL is tokenizer.json, vocab.txt, or a folder that holds one of them, as Hugging Face's do. Reads lines from\n"
-            "standard input: text for encode, numbers for decode (or encode's own --json lines). With --json each becomes a\n"
+    .help = "MODEL is tokenizer.json, vocab.txt, vocab.json (with merges.txt), a .gguf file, or a folder that holds one of the\n"
+            "first three, as Hugging Face's do. Reads lines from standard input: text for encode, numbers for decode (or encode's own --json lines). With --json each becomes a\n"
             "line {\"ids\":[...],\"tokens\":[...]}, or a JSON text.\n",
 };

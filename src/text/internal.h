@@ -344,6 +344,9 @@ void cb__merges_put(struct cb_tokenizer *tokenizer, uint32_t left, uint32_t righ
 
 enum cb_status cb__open_json(struct cb__opening *o, const struct cb_value *root);   /* tokenizer.json */
 enum cb_status cb__open_vocab_txt(struct cb__opening *o, const struct cb_tokenizer_file *file);
+enum cb_status cb__open_vocab_json(struct cb__opening *o);
+/* Puts what a GGUF file has as a tokenizer.json among the tokenizer's files. */
+enum cb_status cb__open_gguf(struct cb__opening *o, const char *path);
 enum cb_status cb__open_config(struct cb__opening *o); /* tokenizer_config.json and the like */
 enum cb_status cb__read_normalizer(struct cb__opening *o, const struct cb_value *value);
 enum cb_status cb__read_pre_tokenizer(struct cb__opening *o, const struct cb_value *value);

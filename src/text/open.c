@@ -50,8 +50,10 @@ static enum cb_status read_special(struct cb__opening *o, const struct cb_value 
     }
     size_t bytes = strlen(content->text);
     uint32_t id = cb_tokenizer_id(o->tokenizer, content->text, bytes);
-    if (id == CB_NO_TOKEN) {
-        CB_TRY(cb__put_added(o, content->text, bytes, (struct cb__added_flags){.is_special = true}));
+    const struct cb_value *left = value->kind == CB_KIND_MAP ? cb_map_get(value, "lstrip") : NULL;
+    if (id == CB_NO_TOKEN || (left && left->kind == CB_KIND_BOOL && left->as.boolean)) { /* RoBERTa's mask takes blanks */
+        CB_TRY(cb__put_added(o, content->text, bytes, (struct cb__added_flags){.is_special = true, .takes_left = left != NULL &&
+                                                                               left->as.boolean}));
         id = cb_tokenizer_id(o->tokenizer, content->text, bytes);
     }
     o->tokenizer->special[part] = id;
@@ -86,9 +88,8 @@ static enum cb_status read_files(struct cb__opening *o)
         CB_TRY(cb__open_json(o, root));
     } else if ((file = cb__opening_file(o, "vocab.txt")) != NULL) {
         CB_TRY(cb__open_vocab_txt(o, file));
-    } else if ((file = cb__opening_file(o, "vocab.json")) != NULL) {
-        return cb_fail(o->diag, CB_UNSUPPORTED, o->at, "`%s`: vocab.json with merges.txt is not read yet; save the"
-                       " tokenizer as tokenizer.json", o->name);
+    } else if (cb__opening_file(o, "vocab.json")) {
+        CB_TRY(cb__open_vocab_json(o));
     } else {
         return cb_fail(o->diag, CB_NOT_FOUND, o->at, "`%s` has no tokenizer (no tokenizer.json, no vocab.txt)", o->name);
     }
@@ -160,7 +161,8 @@ static enum cb_status load(struct cb__opening *o, const char *folder, const char
 /* Of a file named by itself: what kind it is, by its ending. */
 static const char *kind_of_file(const char *path)
 {
-    return cb_ends_with(path, ".txt") ? "vocab.txt" : cb_ends_with(path, ".json") ? "tokenizer.json" : NULL;
+    return cb_ends_with(path, ".txt") ? "vocab.txt" : cb_ends_with(path, "vocab.json") ? "vocab.json"
+           : cb_ends_with(path, ".json") ? "tokenizer.json" : NULL;
 }
 
 static enum cb_status load_all(struct cb__opening *o, const char *path)
@@ -176,10 +178,13 @@ static enum cb_status load_all(struct cb__opening *o, const char *path)
         }
         return CB_OK;
     }
+    if (cb_ends_with(path, ".gguf")) {
+        return cb__open_gguf(o, path);
+    }
     const char *kind = kind_of_file(path), *folder = cb_path_folder(tokenizer->arena, path);
     if (!kind) {
-        return cb_fail(o->diag, CB_UNSUPPORTED, o->at, "`%s` is no tokenizer that is read: a folder, tokenizer.json or"
-                       " vocab.txt is", path);
+        return cb_fail(o->diag, CB_UNSUPPORTED, o->at, "`%s` is no tokenizer that is read: a folder, tokenizer.json,"
+                       " vocab.txt, vocab.json with merges.txt, or a .gguf file is", path);
     }
     if (!folder || !cb_path_exists(path)) {
         char *data;
@@ -188,6 +193,9 @@ static enum cb_status load_all(struct cb__opening *o, const char *path)
                       : cb__opening_memory(o);
     }
     CB_TRY(load(o, folder, kind, path));
+    if (strcmp(kind, "vocab.json") == 0) {
+        CB_TRY(load(o, folder, "merges.txt", NULL));
+    }
     CB_TRY(load(o, folder, "tokenizer_config.json", NULL));
     return load(o, folder, "special_tokens_map.json", NULL);
 }

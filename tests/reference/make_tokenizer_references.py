@@ -1,5 +1,6 @@
 """Writes tests/data/tokenizers: small tokenizers trained with the package `tokenizers` on the text of LICENSE and
-README.md, and what it makes of strings: strings.txt (a JSON text a line), NAME.json, NAME.ids (a line: ids,
+README.md, and what it makes of strings: strings.txt (a JSON text a line), NAME.json (of two also smollm.gguf, and
+vocab.json with merges.txt), NAME.ids (a line: ids,
 ids and segments of the string paired with itself and cut to 9 tokens, the first ids decoded). Run from the root:
 
     python3 tests/reference/make_tokenizer_references.py
@@ -9,6 +10,7 @@ import pathlib
 import random
 import unicodedata
 
+import gguf
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 OUT = pathlib.Path('tests/data/tokenizers')
@@ -86,6 +88,22 @@ def fallback():
     return 'llama', t
 
 
+def write_gguf(t):
+    """SmolLM's as llama.cpp's converter writes it, beside the tokenizer.json that gave the ids."""
+    model = json.loads(t.to_str())['model']
+    writer = gguf.GGUFWriter(OUT / 'smollm.gguf', 'llama')
+    writer.add_tokenizer_model('gpt2')
+    writer.add_tokenizer_pre('smollm')
+    writer.add_token_list(sorted(model['vocab'], key=model['vocab'].get))
+    writer.add_token_types([3] + [1] * (len(model['vocab']) - 1))
+    writer.add_token_merges([' '.join(merge) for merge in model['merges']])
+    writer.add_eos_token_id(0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     every = strings()
@@ -101,6 +119,10 @@ def main():
                     byte_level('llama3', split, ['<|end|>']), byte_level('smollm', digits, ['<|end|>']),
                     unigram(), fallback()]:
         t.save(str(OUT / f'{name}.json'), pretty=False)
+        if name == 'smollm':
+            write_gguf(t)
+        if name == 'gpt2':
+            t.model.save(str(OUT))
         rows = []
         for s in every:
             t.no_truncation()

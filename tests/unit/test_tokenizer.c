@@ -19,7 +19,7 @@ static const char *const names[] = {"uncased", "cased", "gpt2", "roberta", "llam
 static struct cb_tokenizer *open_one(struct fixture *f, const char *name)
 {
     struct cb_tokenizer *tokenizer = NULL;
-    const char *path = cb_arena_printf(f->arena, DATA "%s.json", name);
+    const char *path = cb_arena_printf(f->arena, DATA "%s%s", name, strchr(name, '.') ? "" : ".json");
     if (cb_tokenizer_open(path, &tokenizer, NULL, f->diag) != CB_OK) {
         fail_msg("%s", cb_diag_text(f->diag, 0));
     }
@@ -61,9 +61,10 @@ static void expect_ids(const char *name, const char *text, const char *what, con
     }
 }
 
-static void compare(struct fixture *f, const char *name, struct cb_value **strings, size_t string_count)
+/* The tokenizer in `file` gives the ids of NAME.ids. */
+static void compare(struct fixture *f, const char *file, const char *name, struct cb_value **strings, size_t string_count)
 {
-    struct cb_tokenizer *tokenizer = open_one(f, name);
+    struct cb_tokenizer *tokenizer = open_one(f, file);
     size_t count = 0;
     struct cb_value **rows = read_lines(f, cb_arena_printf(f->arena, "%s.ids", name), &count);
     struct cb_tokens tokens = {0}, spanned = {0};
@@ -105,8 +106,27 @@ static void test_same_as_originals(void **state)
     struct cb_value **strings = read_lines(f, "strings.txt", &count);
     assert_true(count > 200);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        compare(f, names[i], strings, count);
+        compare(f, names[i], names[i], strings, count);
     }
+    compare(f, "smollm.gguf", "smollm", strings, count);
+}
+
+/* Without its added token, which vocab.json cannot tell: the ids of what has none in it. */
+static void test_vocab_json(void **state)
+{
+    struct fixture *f = *state;
+    struct cb_tokenizer *json = open_one(f, "gpt2"), *pair = open_one(f, "vocab.json");
+    struct cb_tokens one = {0}, other = {0};
+    const char *text = "The quick brown fox's 123 licenses,  na\xc3\xafve\n";
+    assert_int_equal(cb_tokenizer_encode(json, text, strlen(text), NULL, &one, f->diag), CB_OK);
+    assert_int_equal(cb_tokenizer_encode(pair, text, strlen(text), NULL, &other, f->diag), CB_OK);
+    assert_true(one.count > 10);
+    assert_int_equal(one.count, other.count);
+    assert_memory_equal(one.ids, other.ids, one.count * sizeof(*one.ids));
+    cb_tokens_free(&one);
+    cb_tokens_free(&other);
+    cb_tokenizer_close(json);
+    cb_tokenizer_close(pair);
 }
 
 static void test_spans(void **state)
@@ -225,7 +245,8 @@ static void test_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_same_as_originals), TEST(test_spans), TEST(test_invalid_utf8),
-                                       TEST(test_threads), TEST(test_files), TEST(test_refused)};
+    const struct CMUnitTest tests[] = {TEST(test_same_as_originals), TEST(test_vocab_json), TEST(test_spans),
+                                       TEST(test_invalid_utf8), TEST(test_threads), TEST(test_files),
+                                       TEST(test_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
