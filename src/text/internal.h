@@ -110,7 +110,7 @@ size_t cb__scan_gpt2(const char *text, size_t bytes, size_t from);
 enum cb__change {
     CB__CHANGE_BERT, CB__CHANGE_NFC, CB__CHANGE_NFD, CB__CHANGE_NFKC, CB__CHANGE_NFKD, CB__CHANGE_LOWERCASE,
     CB__CHANGE_STRIP, CB__CHANGE_STRIP_ACCENTS, CB__CHANGE_NMT, CB__CHANGE_REPLACE, CB__CHANGE_PREPEND,
-    CB__CHANGE_BYTES
+    CB__CHANGE_BYTES, CB__CHANGE_CHARSMAP
 };
 /* One step of a normalizer. */
 struct cb__normal_step {
@@ -120,9 +120,16 @@ struct cb__normal_step {
     const struct cb__pattern *pattern;             /* REPLACE */
     const char *content;                           /* REPLACE, PREPEND */
     size_t content_bytes;
+    const struct cb__charsmap *charsmap;           /* CHARSMAP */
 };
 /* Appends what `step` makes of bytes [begin, end) of `in`. False when memory is exhausted. */
 bool cb__normalize_step(const struct cb__normal_step *step, const struct cb__strand *in, struct cb__strand *out);
+
+/* charsmap.c: `precompiled_charsmap`, from its base64. It lives as long as the arena. */
+struct cb__charsmap;
+enum cb_status cb__charsmap_create(struct cb_arena *arena, const char *base64, const struct cb__charsmap **out,
+                                   const struct cb_place *at, struct cb_diag *diag);
+void cb__normalize_charsmap(const struct cb__charsmap *map, const struct cb__strand *in, struct cb__strand *out);
 
 enum cb__cut {
     CB__CUT_BERT, CB__CUT_WHITESPACE, CB__CUT_WHITESPACE_SPLIT, CB__CUT_PUNCTUATION, CB__CUT_DIGITS, CB__CUT_SPLIT,

@@ -237,6 +237,11 @@ bool cb__normalize_step(const struct cb__normal_step *step, const struct cb__str
             cb__strand_copy(out, in, 0, in->length);
         }
         break;
+    case CB__CHANGE_CHARSMAP:
+        if (in->length > 0) {
+            cb__normalize_charsmap(step->charsmap, in, out);
+        }
+        break;
     default:
         by_letter(step, in, out);
     }

@@ -87,8 +87,9 @@ static enum cb_status read_letter(struct cb__opening *o, const struct cb_value *
 enum cb_status cb__read_normalizer(struct cb__opening *o, const struct cb_value *value)
 {
     static const char *const words[] = {"BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "Strip",
-                                        "StripAccents", "Nmt", "Replace", "Prepend", "ByteLevel", "Sequence"};
-    enum { SEQUENCE = 12 };
+                                        "StripAccents", "Nmt", "Replace", "Prepend", "ByteLevel", "Precompiled",
+                                        "Sequence"};
+    enum { SEQUENCE = 13 };
     size_t type = 0;
     if (is_absent(value)) {
         return CB_OK;
@@ -111,6 +112,11 @@ enum cb_status cb__read_normalizer(struct cb__opening *o, const struct cb_value 
     const char *content = text_of(value, type == CB__CHANGE_PREPEND ? "prepend" : "content"), *regex;
     step->content = content ? content : "";
     step->content_bytes = strlen(step->content);
+    if (type == CB__CHANGE_CHARSMAP) {
+        const char *map = text_of(value, "precompiled_charsmap");
+        return map ? cb__charsmap_create(o->tokenizer->arena, map, &step->charsmap, &value->at, o->diag)
+                   : cb_fail(o->diag, CB_FORMAT, &value->at, "a Precompiled normalizer has a `precompiled_charsmap`");
+    }
     return type == CB__CHANGE_REPLACE ? read_pattern(o, value, &step->pattern, &regex) : CB_OK;
 }
 

@@ -8,9 +8,12 @@ ids and segments of the string paired with itself and cut to 9 tokens, the first
 import json
 import pathlib
 import random
+import tempfile
 import unicodedata
 
 import gguf
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 OUT = pathlib.Path('tests/data/tokenizers')
@@ -75,6 +78,26 @@ def unigram():
     return 'unigram', t
 
 
+def charsmap():
+    """SentencePiece's own model with a small normalisation map: of a letter, of a grapheme, of nothing."""
+    rules = [('ﬁ', 'fi'), ('é', 'e'), ('e\u0301', 'E'), ('İ', 'i'), ('\u2009', ' '), ('\u200b', ''), ('中', 'zhong'), ('½', '1/2')]
+    with tempfile.TemporaryDirectory() as folder:
+        tsv = pathlib.Path(folder, 'rules.tsv')
+        tsv.write_text(''.join('%s\t%s\n' % tuple(' '.join('%X' % ord(c) for c in side) for side in rule) for rule in rules))
+        sentencepiece.SentencePieceTrainer.train(input='LICENSE,README.md', model_prefix=f'{folder}/m', vocab_size=500,
+                                                 normalization_rule_tsv=str(tsv), minloglevel=2)
+        model = sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString(pathlib.Path(folder, 'm.model').read_bytes())
+    t = Tokenizer(models.Unigram([(piece.piece, piece.score) for piece in model.pieces], 0, False))
+    t.normalizer = normalizers.Sequence([normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap),
+                                         normalizers.Replace(Regex(' {2,}'), ' ')])
+    t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
+    t.decoder = decoders.Metaspace()
+    t.post_processor = processors.TemplateProcessing('<s> $A </s>', '<s> $A </s> </s> $B </s>', [('<s>', 1), ('</s>', 2)])
+    t.add_special_tokens(['<s>', '</s>'])
+    return 'charsmap', t
+
+
 def fallback():
     t = Tokenizer(models.BPE(unk_token='<unk>', byte_fallback=True, fuse_unk=True))
     t.normalizer = normalizers.Sequence([normalizers.Prepend('▁'), normalizers.Replace(' ', '▁')])
@@ -117,7 +140,7 @@ def main():
                     byte_level('roberta', pre_tokenizers.ByteLevel(add_prefix_space=True), ['<s>', '<pad>', '</s>'],
                                processors.RobertaProcessing(('</s>', 2), ('<s>', 0))),
                     byte_level('llama3', split, ['<|end|>']), byte_level('smollm', digits, ['<|end|>']),
-                    unigram(), fallback()]:
+                    unigram(), charsmap(), fallback()]:
         t.save(str(OUT / f'{name}.json'), pretty=False)
         if name == 'smollm':
             write_gguf(t)

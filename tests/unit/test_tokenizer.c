@@ -14,7 +14,8 @@
 
 #define DATA CB_SOURCE_ROOT "/tests/data/tokenizers/"
 
-static const char *const names[] = {"uncased", "cased", "gpt2", "roberta", "llama3", "smollm", "unigram", "llama"};
+static const char *const names[] = {"uncased", "cased", "gpt2", "roberta", "llama3", "smollm", "unigram",
+                                    "charsmap", "llama"};
 
 static struct cb_tokenizer *open_one(struct fixture *f, const char *name)
 {
