@@ -165,6 +165,7 @@ static bool is_channels_last(const struct cb_onnx_value *value)
 static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
 {
     static const uint32_t picture[] = {0, 2, 3, 1}, sequence[] = {0, 2, 1}, plain[] = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const uint32_t steps_first[] = {1, 0, 2};
     struct cb_flat *flat = low->flat;
     flat->contracts = CB_NEW_ARRAY(low->arena, struct cb_value *, (size_t)low->graph->input_count + 1);
     flat->input_names = CB_NEW_ARRAY(low->arena, const char *, (size_t)low->graph->input_count + 1);
@@ -195,7 +196,8 @@ static enum cb_status lower_inputs(struct cb_lower *low, struct cb_imported *m)
             convolved |= strcmp(value->consumers[k]->op, "Conv") == 0;
         }
         struct cb_view view;
-        CB_TRY(cb__lower_fresh(low, value, low->request->file_order                  ? plain
+        CB_TRY(cb__lower_fresh(low, value, i == 0 && low->graph->batch_axis == 1 && !low->request->one_sample ? steps_first
+                                           : low->request->file_order                ? plain
                                            : last                                    ? plain
                                            : value->rank == 4 && !whole              ? picture
                                            : value->rank == 3 && !whole && convolved ? sequence
@@ -259,14 +261,19 @@ static enum cb_status lower_graph(struct cb_lower *low, struct cb_imported *m)
                        "layer", graph->path, graph->outputs[0].name);
     }
     if (low->request->file_order && low->graph->batch != 0 && !low->request->one_sample &&
-        (output->rank == 0 || !cb_onnx_dim_is_batch(output, 0))) {
+        low->graph->batch_axis == 0 && (output->rank == 0 || !cb_onnx_dim_is_batch(output, 0))) {
         return cb_fail(low->diag, CB_UNSUPPORTED, NULL, "`%s`: the batch of the output `%s` is not its first axis", graph->path,
                        graph->outputs[0].name);
     }
     const uint32_t first = output->rank > 0 && cb_onnx_dim_is_batch(output, 0) ? 1 : 0;
     if ((first == 1 && output->rank == 2) || low->request->file_order) { /* scores: [N,K], however they came about */
-        static const uint32_t axes[] = {0, 1, 2, 3, 4, 5, 6, 7};
-        CB_TRY(cb__lower_arrange_axes(low, &view, axes + first, output->rank - first));
+        uint32_t axes[CB_MAX_RANK], count = 0;
+        for (uint32_t a = 0; a < output->rank; a++) {
+            if (!cb_onnx_dim_is_batch(output, a)) {
+                axes[count++] = a;
+            }
+        }
+        CB_TRY(cb__lower_arrange_axes(low, &view, axes, count));
     }
     low->flat->output = view.wire;
     return CB_OK;

@@ -154,7 +154,8 @@ struct cb_onnx_graph {
     struct cb_onnx_port *outputs;
     struct cb_onnx_pair *metadata; /* metadata_props of the model */
     uint32_t node_count, value_count, input_count, output_count, metadata_count;
-    int64_t batch;   /* what the file has as dim 0 of its first input; 0: it is left open, or there is none */
+    uint32_t batch_axis; /* of its first input: 0, or 1 where that is a recurrent node's [T,N,C] */
+    int64_t batch;   /* what the file has as that dim; 0: it is left open, or there is none */
     const char *batch_symbol; /* the name of that dim, NULL: it has none */
     struct cb__onnx_model *model; /* private */
 };

@@ -32,7 +32,22 @@ static const struct cb_onnx_size *find_size(const struct cb_onnx_options *option
     return NULL;
 }
 
-/* The first input that has a dim: its first is the batch. */
+/* Where the batch stands in an input: in front, but behind the steps where a recurrent node reads it as [T,N,C]. */
+static uint32_t batch_axis_of(const struct cb_onnx_graph *graph, const struct cb_onnx_value *input)
+{
+    static const char *const recurrent[] = {"LSTM", "GRU", "RNN"};
+    for (uint32_t i = 0; i < graph->node_count && input->rank == 3; i++) {
+        const struct cb_onnx_node *node = graph->nodes[i];
+        for (size_t k = 0; k < sizeof(recurrent) / sizeof(recurrent[0]); k++) {
+            if (strcmp(node->op, recurrent[k]) == 0 && cb_onnx_input(node, 0) == input && cb_onnx_int(node, "layout", 0) == 0) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* The first input that has a dim, which has the batch. */
 static struct cb_onnx_value *first_input(const struct cb_onnx_graph *graph)
 {
     for (uint32_t i = 0; i < graph->input_count; i++) {
@@ -56,31 +71,31 @@ static void add_missing(const struct cb_onnx_value *input, uint32_t axis, struct
 }
 
 static enum cb_status resolve_dim(struct cb_onnx_graph *graph, const struct cb_onnx_options *options,
-                                  struct cb_onnx_value *input, uint32_t axis, bool is_first, struct cb_text *missing,
-                                  struct cb_diag *diag)
+                                  struct cb_onnx_value *input, uint32_t axis, uint32_t batch_axis,
+                                  struct cb_text *missing, struct cb_diag *diag)
 {
     struct cb_onnx_dim *dim = &input->dims[axis];
     const struct cb_onnx_size *size = find_size(options, input, axis);
     bool keeps = options && options->keep_batch;
     bool is_open = dim->fixed < 0 || (dim->fixed == 0 && !keeps); /* old exporters wrote 0 for what they did not know */
-    if (is_first && axis == 0 && is_open) {
+    if (axis == batch_axis && is_open && (!size || input == first_input(graph))) {
         *dim = (struct cb_onnx_dim){0, 1};
         return CB_OK;
     }
     if (!is_open) {
-        if (size && axis > 0 && size->size != dim->fixed) {
+        if (size && axis != batch_axis && size->size != dim->fixed) {
             return cb_fail(diag, CB_INVALID, NULL,
                            "`%s`: dim %u of input `%s` is %" PRId64 " in the file, it cannot be %" PRId64, graph->path,
                            axis, input->name, dim->fixed, size->size);
         }
-        if (axis == 0 && !keeps && graph->batch > 0 && dim->fixed == graph->batch) {
+        if (axis == batch_axis && !keeps && graph->batch > 0 && dim->fixed == graph->batch) {
             *dim = (struct cb_onnx_dim){0, 1};
         }
         return CB_OK;
     }
     bool is_batch = input->symbols[axis] && graph->batch_symbol &&
                     strcmp(input->symbols[axis], graph->batch_symbol) == 0;
-    if (is_batch || (axis == 0 && !size)) {
+    if (is_batch || (axis == 0 && batch_axis == 0 && !size)) {
         *dim = (struct cb_onnx_dim){0, 1};
     } else if (!size) {
         add_missing(input, axis, missing);
@@ -124,13 +139,15 @@ enum cb_status cb__onnx_resolve_inputs(struct cb_onnx_graph *graph, const struct
     struct cb_onnx_value *first = first_input(graph);
     enum cb_status status = check_sizes(graph, options, diag);
     if (first) {
-        graph->batch = first->dims[0].fixed > 0 ? first->dims[0].fixed : 0;
-        graph->batch_symbol = first->symbols[0];
+        const uint32_t axis = batch_axis_of(graph, first);
+        graph->batch_axis = axis;
+        graph->batch = first->dims[axis].fixed > 0 ? first->dims[axis].fixed : 0;
+        graph->batch_symbol = first->symbols[axis];
     }
     for (uint32_t i = 0; i < graph->input_count; i++) {
         struct cb_onnx_value *input = graph->inputs[i].value;
         for (uint32_t axis = 0; input->has_shape && axis < input->rank && status == CB_OK; axis++) {
-            status = resolve_dim(graph, options, input, axis, input == first, &missing, diag);
+            status = resolve_dim(graph, options, input, axis, input == first ? graph->batch_axis : 0, &missing, diag);
         }
     }
     if (status == CB_OK && missing.length > 0) {

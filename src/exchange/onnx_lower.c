@@ -338,7 +338,7 @@ static cb_lower_function *find_operator(const struct cb_onnx_node *node)
 {
     const struct cb_lower_operator *const tables[] = {cb__lower_pointwise, cb__lower_arithmetic, cb__lower_pictures,
                                                       cb__lower_norms, cb__lower_shapes, cb__lower_products,
-                                                      cb__lower_reductions, cb__lower_joins};
+                                                      cb__lower_reductions, cb__lower_joins, cb__lower_recurrent};
     if (node->domain[0] != '\0' && strcmp(node->domain, "com.microsoft") != 0) {
         return NULL;
     }
@@ -356,7 +356,7 @@ static enum cb_status fail_unknown(struct cb_lower *low, const struct cb_onnx_no
 {
     const struct cb_lower_operator *const tables[] = {cb__lower_pointwise, cb__lower_arithmetic, cb__lower_pictures,
                                                       cb__lower_norms, cb__lower_shapes, cb__lower_products,
-                                                      cb__lower_reductions, cb__lower_joins};
+                                                      cb__lower_reductions, cb__lower_joins, cb__lower_recurrent};
     const char *words[256];
     size_t count = 0;
     for (size_t t = 0; t < sizeof(tables) / sizeof(tables[0]); t++) {
@@ -392,7 +392,8 @@ void cb__lower_find_needed(struct cb_lower *low, const struct cb_onnx_value *out
         for (uint32_t k = 0; match != NULL && k < match->input_count; k++) {
             need(low, match->inputs[k]);
         }
-        for (uint32_t k = 0; match == NULL && k < node->input_count; k++) {
+        const uint32_t inputs = cb__lower_is_recurrent(node) && node->input_count > 4 ? 4 : node->input_count;
+        for (uint32_t k = 0; match == NULL && k < inputs; k++) { /* first states are zero, or refused */
             need(low, node->inputs[k]);
         }
     }

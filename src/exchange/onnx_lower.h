@@ -68,7 +68,8 @@ struct cb_lower_operator {
     cb_lower_function *lower;
 };
 extern const struct cb_lower_operator cb__lower_pointwise[], cb__lower_arithmetic[], cb__lower_pictures[],
-    cb__lower_norms[], cb__lower_shapes[], cb__lower_products[], cb__lower_reductions[], cb__lower_joins[];
+    cb__lower_norms[], cb__lower_shapes[], cb__lower_products[], cb__lower_reductions[], cb__lower_joins[],
+    cb__lower_recurrent[];
 
 /* ---- onnx_lower_view.c, onnx_lower_atoms.c ---- */
 
@@ -160,6 +161,9 @@ const struct cb_onnx_tensor *cb__lower_one_sample(struct cb_lower *low, const st
 int64_t cb__lower_axis(int64_t axis, uint32_t rank); /* from 0; below 0 when it is out of range */
 /* The elements of an integer constant, at most `most`; false when there is none. */
 bool cb__lower_constant_ints(const struct cb_onnx_node *node, uint32_t input, int64_t *out, uint32_t most, uint32_t *count);
+
+/* ---- onnx_lower_recurrent.c ---- */
+bool cb__lower_is_recurrent(const struct cb_onnx_node *node);
 
 /* ---- onnx_lower_match.c ---- */
 enum cb_status cb__lower_find_matches(struct cb_lower *low);

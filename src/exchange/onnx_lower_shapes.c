@@ -277,6 +277,30 @@ static enum cb_status lower_embedding(struct cb_lower *low, const struct cb_onnx
     return CB_OK;
 }
 
+/* One place of what a Concat along the same axis made is a place of one of its inputs (the last states of several layers):
+ * the value to take it from, and the place there. */
+static const struct cb_onnx_value *see_through_concat(const struct cb_lower *low, const struct cb_onnx_value *value,
+                                                      int64_t axis, int64_t *place)
+{
+    const struct cb_onnx_node *concat = value->producer;
+    if (concat == NULL || strcmp(concat->op, "Concat") != 0 || cb__lower_axis(cb_onnx_int(concat, "axis", 0), value->rank) != axis) {
+        return value;
+    }
+    int64_t at = *place;
+    for (uint32_t i = 0; i < concat->input_count; i++) {
+        const struct cb_onnx_value *part = cb_onnx_input(concat, i);
+        if (part == NULL || !part->has_shape || part->dims[axis].batch != 0 || !low->views[part->index].is_set) {
+            return value;
+        }
+        if (at < part->dims[axis].fixed) {
+            *place = at;
+            return part;
+        }
+        at -= part->dims[axis].fixed;
+    }
+    return value;
+}
+
 static enum cb_status lower_gather(struct cb_lower *low, const struct cb_onnx_node *node)
 {
     const struct cb_onnx_tensor *index = cb_onnx_constant(node, 1);
@@ -292,7 +316,16 @@ static enum cb_status lower_gather(struct cb_lower *low, const struct cb_onnx_no
         return cb__lower_fail(low, "places that depend on the input, or a list of lists of them, are not supported (slice)");
     }
     cb_onnx_tensor_i64(index, places);
-    const int64_t size = cb__atoms_size(&view, &view.axes[axis]);
+    int64_t size = cb__atoms_size(&view, &view.axes[axis]);
+    if (index->count == 1 && places[0] >= -size && places[0] < size) {
+        int64_t place = places[0] < 0 ? places[0] + size : places[0];
+        const struct cb_onnx_value *part = see_through_concat(low, cb_onnx_input(node, 0), axis, &place);
+        if (part != cb_onnx_input(node, 0)) {
+            CB_TRY(cb__lower_view(low, part, &view));
+            size = cb__atoms_size(&view, &view.axes[axis]);
+            places[0] = place;
+        }
+    }
     struct cb_view runs[32];
     uint32_t count = 0;
     for (int64_t i = 0; i < index->count;) {

@@ -268,6 +268,16 @@ enum cb_status cb__onnx_infer_transpose(struct cb__onnx_work *w)
 
 /* ---- repetition ------------------------------------------------------------------------------------------------ */
 
+static bool is_uniform(const struct cb_onnx_tensor *tensor)
+{
+    for (int64_t i = 1; tensor && i < tensor->count && i < 1 << 20; i++) {
+        if (cb_onnx_tensor_real(tensor, i) != cb_onnx_tensor_real(tensor, 0)) {
+            return false;
+        }
+    }
+    return tensor && tensor->count > 0 && tensor->count <= 1 << 20;
+}
+
 enum cb_status cb__onnx_infer_expand(struct cb__onnx_work *w)
 {
     int64_t wanted[CB_MAX_RANK], dims[CB_MAX_RANK];
@@ -283,6 +293,11 @@ enum cb_status cb__onnx_infer_expand(struct cb__onnx_work *w)
         /* The batch of a file that was exported with one. */
         if (i == 0 && count == rank && w->file_batch > 1 && w->in[1].is_fixed && wants == w->file_batch) {
             wants = w->batch;
+        }
+        /* The first states of a recurrent node: made for the file's batch, then expanded to the batch of the input. */
+        if (i > 0 && w->file_batch > 1 && has == w->file_batch && wants == w->batch && !w->in[1].is_fixed &&
+            is_uniform(w->in[0].tensor)) {
+            has = wants;
         }
         if (has != wants && has != 1 && wants != 1) {
             return cb__onnx_misfit(w, "axis %u cannot be expanded to %" PRId64, i, wants);

@@ -167,6 +167,33 @@ static bool write_model(const struct test_case *c, enum way way, const char *pat
 
 /* ---- comparing ------------------------------------------------------------------------------------------------------ */
 
+/* Where a case has the batch: in front, but behind the steps and directions of a recurrent node's [T,N,C], [D,N,H], [T,D,N,H]. */
+static uint32_t batch_axis(const struct test_case *c, const struct values *values)
+{
+    const Onnx__NodeProto *node = c->model->graph->node[0];
+    for (size_t i = 0; i < node->n_attribute; i++) {
+        if (strcmp(node->attribute[i]->name, "layout") == 0 && node->attribute[i]->i != 0) {
+            return 0;
+        }
+    }
+    return (strcmp(node->op_type, "LSTM") == 0 || strcmp(node->op_type, "GRU") == 0) && values->rank >= 3 ? values->rank - 2 : 0;
+}
+
+/* The values with that axis in front; the caller frees them. */
+static double *batch_first(const struct test_case *c, const struct values *values, enum way way)
+{
+    const uint32_t axis = way == WAY_BATCH ? batch_axis(c, values) : 0;
+    double *out = malloc(((size_t)values->count + 1) * sizeof(double));
+    int64_t outer = 1, inner = 1, n = 1;
+    for (uint32_t i = 0; i < values->rank; i++) {
+        *(i < axis ? &outer : i == axis ? &n : &inner) *= values->dims[i];
+    }
+    for (int64_t i = 0; i < values->count; i++) {
+        out[((i / inner % n) * outer + i / inner / n) * inner + i % inner] = values->data[i];
+    }
+    return out;
+}
+
 /* Returns NULL, or what is wrong. */
 static const char *compare(const struct values *wanted, const double *got, int64_t count)
 {
@@ -273,9 +300,11 @@ static enum cb_status write_inputs(const struct world *w, const struct test_case
             return cb_fail(diag, CB_INTERNAL, NULL, "WRONG: the input `%s` has another size", net->wires[wire].name);
         }
         float *x = malloc(((size_t)c->inputs[i].count + 1) * sizeof(float));
+        double *moved = batch_first(c, &c->inputs[i], way);
         for (int64_t k = 0; k < c->inputs[i].count; k++) {
-            x[k] = (float)c->inputs[i].data[k];
+            x[k] = (float)moved[k];
         }
+        free(moved);
         const enum cb_status status = cb_buffer_write(w->device, to->buffer, 0, x,
                                                       (uint64_t)c->inputs[i].count * sizeof(float), diag);
         free(x);
@@ -289,7 +318,7 @@ static const char *run_plan(const struct world *w, const struct test_case *c, en
 {
     struct cb_store *store = NULL;
     struct cb_plan *plan = NULL;
-    const int64_t n = way == WAY_ONE ? 1 : c->inputs[0].rank > 0 ? c->inputs[0].dims[0] : 1;
+    const int64_t n = way == WAY_ONE ? 1 : c->inputs[0].rank > 0 ? c->inputs[0].dims[batch_axis(c, &c->inputs[0])] : 1;
     const struct cb_plan_request request = {.batch = n > 0 ? n : 1, .outputs = &net->backbone_output, .output_count = 1};
     const struct cb_plan_run run = {.n = n};
     const char *said = NULL;
@@ -310,7 +339,10 @@ static const char *run_plan(const struct world *w, const struct test_case *c, en
         for (int64_t i = 0; i < count; i++) {
             got[i] = y.dtype == CB_I32 ? (double)((int32_t *)(void *)values)[i] : (double)values[i];
         }
-        said = said != NULL ? said : compare(&c->outputs[0], got, count);
+        struct values wanted = c->outputs[0];
+        wanted.data = batch_first(c, &c->outputs[0], way);
+        said = said != NULL ? said : compare(&wanted, got, count);
+        free(wanted.data);
         free(values);
         free(got);
     }

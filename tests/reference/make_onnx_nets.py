@@ -4,7 +4,7 @@
     python3 make_onnx_nets.py [NAME...]
 
 NAME.script.onnx is of torch.onnx.export(dynamo=False), NAME.dynamo.onnx of dynamo=True, both of a batch of 2; NAME.safetensors
-has `x`, a batch of 3 in the layout of this library ([N,H,W,C] or [N,T]), and `y` as PyTorch gives it. Made with PyTorch 2.15.0
+has `x`, a batch of 3 in the layout of this library ([N,H,W,C], [N,T,C] or [N,T]), and `y` as PyTorch gives it. Made with PyTorch 2.15.0
 and timm 1.0.31. Sizes are odd on purpose, batchnorm has statistics, and nothing is 0 or 1 that training moves.
 """
 import os
@@ -240,6 +240,35 @@ def timm_vit():
     return VisionTransformer(img_size=(12, 8), patch_size=4, embed_dim=12, depth=2, num_heads=3, num_classes=5, mlp_ratio=2.0)
 
 
+class Recurrent(nn.Module):
+    """Sequences through a convolution, two lstms in both directions, and a gru whose last state is taken."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(5, 6, 3, padding=1)
+        self.lstm = nn.LSTM(6, 7, 2, batch_first=True, bidirectional=True)
+        self.gru = nn.GRU(14, 4, 2, batch_first=True)
+        self.fc = nn.Linear(4 + 14, 3)
+
+    def forward(self, x):
+        x = torch.relu(self.conv(x.transpose(1, 2))).transpose(1, 2)
+        x, (h, _) = self.lstm(x)
+        _, last = self.gru(x)
+        return self.fc(torch.cat([last[-1], h[-2], h[-1]], 1))
+
+
+class StepsFirst(nn.Module):
+    """PyTorch's own order, [T,N,C]: the batch is the second axis."""
+
+    def __init__(self):
+        super().__init__()
+        self.gru = nn.GRU(5, 7, bidirectional=True)
+        self.fc = nn.Linear(14, 3)
+
+    def forward(self, x):
+        return self.fc(self.gru(x)[0].mean(0))
+
+
 def picture(*shape):
     return lambda g: torch.randn(3, *shape, generator=g)
 
@@ -252,6 +281,8 @@ NETS = {
     "vit": (ViT, picture(3, 8, 12)),
     "standard": (Standard, picture(3, 15, 19)),
     "timm_vit": (timm_vit, picture(3, 12, 8)),
+    "recurrent": (Recurrent, lambda g: torch.randn(3, 9, 5, generator=g)),
+    "steps_first": (StepsFirst, lambda g: torch.randn(9, 3, 5, generator=g)),
     "text": (Text, lambda g: torch.randint(0, 23, (3, 7), generator=g)),
 }
 
@@ -291,12 +322,14 @@ def make(name):
     with torch.no_grad():
         y = net(x)
     exporters = ["dynamo"] if name == "standard" else ["script", "dynamo"] # the other one leaves statistics of constants open
+    sample = x[:, :2] if name == "steps_first" else x[:2]
     if "script" in exporters:
-        torch.onnx.export(net, (x[:2],), os.path.join(OUT, name + ".script.onnx"), dynamo=False)
-    torch.onnx.export(net, (x[:2],), os.path.join(OUT, name + ".dynamo.onnx"), dynamo=True, external_data=False, verbose=False)
+        torch.onnx.export(net, (sample,), os.path.join(OUT, name + ".script.onnx"), dynamo=False)
+    torch.onnx.export(net, (sample,), os.path.join(OUT, name + ".dynamo.onnx"), dynamo=True, external_data=False, verbose=False)
     for exporter in exporters:
         strip(os.path.join(OUT, f"{name}.{exporter}.onnx"))
-    ours = x.permute(0, 2, 3, 1).contiguous() if x.dim() == 4 else x.to(torch.int32)
+    ours = x.permute(0, 2, 3, 1) if x.dim() == 4 else x if x.dim() == 3 else x.to(torch.int32)
+    ours = (x.transpose(0, 1) if name == "steps_first" else ours).contiguous()
     save_file({"x": ours, "y": y.contiguous()}, os.path.join(OUT, name + ".safetensors"))
 
 
