@@ -125,24 +125,40 @@ static enum cb_status two_views(struct cb_lower *low, const char *op, struct cb_
 
 /* ---- an activation and a constant --------------------------------------------------------------------------------------- */
 
+/* True when all places along `axis` hold the same: an exporter that folds a table of one row leaves that. */
+static bool repeats_along(const struct cb_onnx_tensor *tensor, uint32_t axis)
+{
+    int64_t inner = 1;
+    for (uint32_t d = axis + 1; d < tensor->rank; d++) {
+        inner *= tensor->dims[d];
+    }
+    const int64_t whole = inner * tensor->dims[axis];
+    for (int64_t i = 0; i < tensor->count; i++) {
+        const int64_t first = i / whole * whole + i % inner;
+        if (i != first && cb_onnx_tensor_real(tensor, i) != cb_onnx_tensor_real(tensor, first)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum cb_status cb__lower_constant(struct cb_lower *low, struct cb_view *view, const struct cb_onnx_tensor *constant,
                                   bool multiply, bool invert, double factor)
 {
     double one;
     const bool trained = cb__lower_is_trained(constant);
-    struct cb_onnx_tensor once;
-    if (trained) { /* one row at many places: one param */
-        once = *constant;
-        constant = &once;
-        for (uint32_t d = 0; d < once.rank; d++) {
-            once.count /= once.strides[d] == 0 ? once.dims[d] : 1;
-            once.dims[d] = once.strides[d] == 0 ? 1 : once.dims[d];
-        }
-    }
+    struct cb_onnx_tensor once = *constant;
     if (!trained && cb__lower_uniform(constant, &one) && constant->rank <= view->rank) {
         one = (invert ? 1.0 / one : one) * factor;
         return cb__lower_affine(low, view, multiply ? one : 1.0, multiply ? 0.0 : one);
     }
+    for (uint32_t d = 0; d < once.rank && once.count > 0; d++) { /* one row at many places: one param */
+        if (once.strides[d] == 0 || (!trained && repeats_along(&once, d))) {
+            once.count /= once.dims[d];
+            once.dims[d] = 1;
+        }
+    }
+    constant = &once;
     keep_axes(view, constant->rank);
     if (constant->rank == view->rank && cb__atoms_have(&view->axes[0], 0)) {
         constant = cb__lower_one_sample(low, constant);

@@ -51,8 +51,8 @@ static enum cb_status lower_batchnorm(struct cb_lower *low, const struct cb_onnx
     struct cb_view view;
     const struct cb_onnx_tensor *tensors[4];
     static const char *const names[] = {"w", "b", "mean", "var"};
-    if (cb_onnx_int(node, "training_mode", 0) != 0) {
-        return cb__lower_fail(low, "it is exported for training; export the model with model.eval()");
+    if (cb_onnx_int(node, "training_mode", 0) != 0 && (cb_onnx_constant(node, 3) == NULL || cb_onnx_constant(node, 4) == NULL)) {
+        return cb__lower_fail(low, "it is exported for training, without statistics; export the model with model.eval()");
     }
     CB_TRY(channels_last(low, node, &view));
     for (uint32_t i = 0; i < 4; i++) {
