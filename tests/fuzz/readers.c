@@ -9,6 +9,7 @@
 #include "data/image.h"
 #include "exchange/onnx.h"
 #include "fuzz.h"
+#include "text/tokenizer.h"
 #include "weights/tensors.h"
 
 /* ---- weights: whatever cb_tensors_open recognises ---------------------------------------------------------------- */
@@ -160,6 +161,28 @@ static bool run_onnx(const struct fuzz_input *input)
     return status == CB_OK;
 }
 
+/* A tokenizer.json, or, where the file is no JSON, a vocab.txt; what is accepted encodes a text, and decodes it. */
+static bool run_tokenizer(const struct fuzz_input *input)
+{
+    static const char text[] = "The  \xe4\xb8\xad na\xc3\xafve <s> e\xcc\x81 [MASK] \xff\xe2\x82 don't 123 \xf0\x9f\x98\x80\xef\xac\x81";
+    const struct cb_tokenizer_file file = {input->bytes > 0 && input->data[0] == '{' ? "tokenizer.json" : "vocab.txt",
+                                           (const char *)input->data, input->bytes};
+    const struct cb_encode_options options = {.wants_spans = true};
+    struct cb_tokenizer *tokenizer = NULL;
+    struct cb_tokens tokens = {0};
+    struct cb_text decoded = {0};
+    if (cb_tokenizer_open_files("fuzz", &file, 1, &tokenizer, NULL) != CB_OK) {
+        return false;
+    }
+    if (cb_tokenizer_encode(tokenizer, text, sizeof(text) - 1, &options, &tokens, NULL) == CB_OK) {
+        (void)cb_tokenizer_decode(tokenizer, tokens.ids, tokens.count, false, &decoded, NULL);
+    }
+    cb_text_free(&decoded);
+    cb_tokens_free(&tokens);
+    cb_tokenizer_close(tokenizer);
+    return true;
+}
+
 /* Deflate makes at most 1032 bytes of one; a tree of JSON or YAML takes some hundred bytes for each letter. */
 const struct fuzz_reader fuzz_readers[] = {
     {"weights", run_weights, 4 << 20, 1100},
@@ -168,5 +191,6 @@ const struct fuzz_reader fuzz_readers[] = {
     {"csv", run_csv, 4 << 20, 200},
     {"image", run_image, 0, 0}, /* up to 100 megapixels */
     {"onnx", run_onnx, 16 << 20, 1100},
+    {"tokenizer", run_tokenizer, 16 << 20, 2000},
     {NULL, NULL, 0, 0},
 };
