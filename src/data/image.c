@@ -4,8 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -16,16 +14,6 @@
 
 /* A file that holds 100 megapixels of 16-bit RGBA without compression. */
 #define MAX_FILE_BYTES ((int64_t)1 << 30)
-
-bool cb__because(struct cb__why *why, enum cb_status status, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(why->text, sizeof why->text, fmt, args);
-    va_end(args);
-    why->status = status;
-    return false;
-}
 
 enum cb_image_format cb_image_sniff(const void *data, size_t bytes)
 {

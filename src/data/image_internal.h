@@ -3,16 +3,9 @@
 #ifndef CAMBIUM_DATA_IMAGE_INTERNAL_H
 #define CAMBIUM_DATA_IMAGE_INTERNAL_H
 
+#include "base/why.h"
 #include "data/image.h"
 #include "data/resize.h"
-
-/* What is wrong with a file, as the second half of a sentence that begins with its name: "is a damaged JPEG picture". */
-struct cb__why {
-    enum cb_status status;
-    char text[320];
-};
-/* Fills `why`; returns false, so that `return cb__because(...)` reads well. */
-bool cb__because(struct cb__why *why, enum cb_status status, const char *fmt, ...) CB_PRINTF(3, 4);
 
 /* True when width x height is within the limits; called before memory is taken. */
 bool cb__image_check_size(uint64_t width, uint64_t height, struct cb__why *why);
