@@ -51,6 +51,9 @@ enum cb_status cb_cli_other_data(struct cb_cli *cli, const char *path, const str
     if (model->classes != NULL) {
         CB_TRY(cb_dataset_use_classes(out->dataset, model->classes, model->class_count, cli->diag));
     }
+    if (cb_dataset_wants_tokenizer(out->dataset) && model->tokenizer != NULL) {
+        cb_dataset_set_tokenizer(out->dataset, model->tokenizer);
+    }
     CB_TRY(cb_dataset_prepare(out->dataset, NULL, NULL, cli->diag));
     uint32_t *samples = CB_NEW_ARRAY(cli->arena, uint32_t, out->dataset->count + 1);
     for (uint32_t i = 0; samples != NULL && i < out->dataset->count; i++) {

@@ -385,11 +385,49 @@ enum cb_status cb_dataset_open(struct cb_arena *arena, const struct cb_value *da
     return CB_OK;
 }
 
+enum cb_status cb__dataset_of(struct cb_arena *arena, const struct cb__source *source, uint32_t count,
+                              const struct cb_contract *contract, struct cb_dataset **out, struct cb_diag *diag)
+{
+    struct cb_dataset *dataset = CB_NEW(arena, struct cb_dataset);
+    struct cb_dataset_private *private = CB_NEW(arena, struct cb_dataset_private);
+    struct cb_value *map = cb_value_map(arena, NULL);
+    uint8_t *parts = CB_NEW_ARRAY(arena, uint8_t, (size_t)count + 1);
+    uint32_t *items = CB_NEW_ARRAY(arena, uint32_t, (size_t)count + 1);
+    struct cb__settings settings;
+    if (!dataset || !private || !map || !parts || !items) {
+        return no_memory(diag);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = i;
+    }
+    dataset->private_ = private;
+    dataset->count = count;
+    dataset->parts = parts;
+    *private = (struct cb_dataset_private){.arena = arena, .folder = ".", .source_count = 1, .main_count = count,
+                                           .cache_limit = CB_DATASET_CACHE_BYTES, .items = items};
+    private->sources[0] = source;
+    private->first[1] = count;
+    if (!cb__settings_read(arena, map, contract, dataset, &settings, diag)) {
+        return CB_INVALID;
+    }
+    CB_TRY(set_fields(dataset, diag));
+    if (!cb__samples_init(dataset)) {
+        return no_memory(diag);
+    }
+    *out = dataset;
+    return CB_OK;
+}
+
 enum cb_status cb_dataset_open_path(struct cb_arena *arena, const char *path, const struct cb_contract *contract,
                                     struct cb_dataset **out, struct cb_diag *diag)
 {
+    static const char *const tables[] = {".csv", ".tsv", ".jsonl"};
     struct cb_value *map = cb_value_map(arena, NULL);
-    const char *key = cb_ends_with(path, ".safetensors") ? "tensors" : "images";
+    bool has_text = contract && contract->rank > 0 && contract->modality == CB_TEXT;
+    for (size_t i = 0; i < COUNT_OF(tables); i++) {
+        has_text = has_text || cb_ends_with(path, tables[i]);
+    }
+    const char *key = cb_ends_with(path, ".safetensors") ? "tensors" : has_text ? "text" : "images";
     if (!map || !cb_map_set(arena, map, key, cb_value_text(arena, path, NULL))) {
         return no_memory(diag);
     }

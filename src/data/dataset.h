@@ -77,13 +77,19 @@ struct cb_dataset {
  * shape. On failure `*out` is untouched. */
 enum cb_status cb_dataset_open(struct cb_arena *arena, const struct cb_value *data, const char *folder,
                                const struct cb_contract *contract, struct cb_dataset **out, struct cb_diag *diag);
-/* The same for a bare path, as a command line gives it: a folder, a picture sheet is not guessed. */
+/* The same for a bare path, as a command line gives it: a folder (of texts where the contract is of them), a table of texts; a picture sheet is not guessed. */
 enum cb_status cb_dataset_open_path(struct cb_arena *arena, const char *path, const struct cb_contract *contract,
                                     struct cb_dataset **out, struct cb_diag *diag);
+
+/* Texts in memory, which stay where they are: no labels. */
+enum cb_status cb_dataset_open_texts(struct cb_arena *arena, const char *const *texts, const size_t *bytes, uint32_t count,
+                                     const struct cb_contract *contract, struct cb_dataset **out, struct cb_diag *diag);
 
 struct cb_tokenizer;
 /* What makes tokens of the dataset's texts; before the first is read. It outlives the dataset. */
 void cb_dataset_set_tokenizer(struct cb_dataset *dataset, const struct cb_tokenizer *tokenizer);
+/* Whether its samples are texts, and none was set yet. */
+bool cb_dataset_wants_tokenizer(const struct cb_dataset *dataset);
 /* Whether samples are sequences with lengths: then ids, segments and lengths are their fields, in this order. */
 bool cb_dataset_has_lengths(const struct cb_dataset *dataset);
 /* Tokens of a sample; 0 where samples have no lengths, or where it cannot be read. */

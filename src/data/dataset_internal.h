@@ -54,6 +54,9 @@ bool cb__sample_read(struct cb_dataset *dataset, uint32_t sample, void *const *o
 /* A text's fields: tokens, which of two texts each belongs to, how many there are. */
 bool cb__words_prepare(struct cb_dataset *dataset, const struct cb__source *source, uint32_t item, void *const *out,
                        struct cb__why *why);
+/* A dataset of a source's items 0 to count - 1, without labels. */
+enum cb_status cb__dataset_of(struct cb_arena *arena, const struct cb__source *source, uint32_t count,
+                              const struct cb_contract *contract, struct cb_dataset **out, struct cb_diag *diag);
 /* Says once what was found. */
 void cb__words_say(struct cb_dataset *dataset, struct cb_diag *diag);
 /* Brings a sound to what a network takes: cut off or followed by silence, and scaled. */

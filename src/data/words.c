@@ -12,6 +12,11 @@ void cb_dataset_set_tokenizer(struct cb_dataset *dataset, const struct cb_tokeni
     dataset->private_->tokenizer = tokenizer;
 }
 
+bool cb_dataset_wants_tokenizer(const struct cb_dataset *dataset)
+{
+    return dataset->private_->sources[0]->type->words && !dataset->private_->tokenizer;
+}
+
 static bool is_utf8(const char *text, size_t bytes)
 {
     for (size_t at = 0, n; at < bytes; at += n) {

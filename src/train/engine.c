@@ -125,6 +125,9 @@ enum cb_status cb_engine_create(struct cb_model *model, struct cb_dataset *datas
         for (uint32_t i = 0; i < model->net->node_count; i++) {
             e->rest[i] = !e->prefix[i];
         }
+        if (dataset != NULL && cb_dataset_wants_tokenizer(dataset) && model->tokenizer != NULL) {
+            cb_dataset_set_tokenizer(dataset, model->tokenizer);
+        }
         e->features.samples = dataset != NULL ? dataset->count : 0;
         /* View 0 is the picture as it is: evaluation reads it; training with augmentation takes the others in turn. */
         e->features.views = dataset != NULL && !cb_augment_is_none(&e->augment) ? 1 + dataset->views : 1;

@@ -36,8 +36,12 @@ static enum cb_status check_network(struct cb_job *job, struct cb_diag *diag)
     CB_TRY(cb_model_build(job->task, job->backbone, job->registry, job->dataset, job->dataset == NULL ? 10 : 0, false,
                           &model, diag));
     int64_t frozen, trainable;
+    enum cb_status status = model->tokenizer != NULL
+                                ? cb_tokenizer_check(model->tokenizer, model->net, &job->task->model->at, diag)
+                                : CB_OK;
     cb_network_count(model->net, &frozen, &trainable);
     cb_model_destroy(model);
+    CB_TRY(status);
     if (trainable == 0) {
         const struct cb_value *at = job->task->frozen != NULL ? job->task->frozen : job->task->model;
         return cb_fail(diag, CB_INVALID, &at->at, "everything is frozen: there is nothing to train");
@@ -65,6 +69,13 @@ enum cb_status cb_job_open(const struct cb_task *task, bool with_data, struct cb
     }
     if (status == CB_OK && with_data) {
         status = cb_dataset_open(arena, task->data, task->folder, &job->backbone->contract, &job->dataset, diag);
+    }
+    if (status == CB_OK && with_data && cb_dataset_wants_tokenizer(job->dataset)) {
+        struct cb_tokenizer *tokenizer;
+        status = cb_backbone_tokenizer(job->backbone, &tokenizer, diag);
+        if (status == CB_OK) {
+            cb_dataset_set_tokenizer(job->dataset, tokenizer);
+        }
     }
     if (status == CB_OK && with_data && job->dataset->target == CB_TARGET_NONE) {
         status = cb_fail(diag, CB_MISMATCH, &task->data->at, "the data has no labels: there is nothing to learn");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "text/tokenizer.h"
 #include "train/labels.h"
 #include "train/lora.h"
 #include "train/loss.h"
@@ -14,6 +15,7 @@
 void cb_model_destroy(struct cb_model *model)
 {
     if (model != NULL) {
+        cb_tokenizer_close(model->own_tokenizer);
         cb_network_destroy(model->net);
     }
 }
@@ -258,6 +260,7 @@ static enum cb_status build(struct cb_model *model, const struct cb_task *task, 
             model->class_count = dataset->value_count; /* what a `dense` without `units` gets */
         }
     }
+    model->tokenizer = backbone->tokenizer;
     CB_TRY(cut_and_head(model, task, backbone, &defaults, diag));
     CB_TRY(cb__model_add_loss(model, task, dataset, &defaults, diag));
     CB_TRY(cb_network_freeze(net, task->frozen, task->batchnorm, diag));
@@ -290,6 +293,7 @@ enum cb_status cb_model_outline(const struct cb_backbone *backbone, struct cb_re
     enum cb_status status = cb_network_read(model->net, backbone->file, NULL, backbone->folder, diag);
     if (status == CB_OK) {
         model->contract = backbone->contract;
+        model->tokenizer = backbone->tokenizer;
         model->input = model->net->inputs[0];
         model->features = model->scores = model->net->backbone_output;
         status = cb__model_label(model, backbone, diag);

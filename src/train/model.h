@@ -13,6 +13,9 @@
 #define CB_FORMAT_VERSION 1 /* of model.safetensors; a file of a newer one is refused */
 
 struct cb_watch;
+struct cb_tokenizer;
+struct cb_tensor_file;
+struct cb_safetensors_entry;
 
 /* A network description with its weights file, before anything is built. */
 struct cb_backbone {
@@ -24,6 +27,7 @@ struct cb_backbone {
     const char *features;        /* of a run: the output that its head was put on; NULL when it has none of its own */
     const struct cb_value *file; /* the map */
     struct cb_contract contract; /* of its first input */
+    struct cb_tokenizer *tokenizer; /* once cb_backbone_tokenizer opened it */
     const struct cb_watch *watch; /* follows a download of the weights and may stop it; NULL: silence */
 };
 
@@ -33,6 +37,16 @@ struct cb_backbone {
 enum cb_status cb_backbone_open(const char *what, const char *folder, const struct cb_place *at,
                                 struct cb_backbone **out, struct cb_diag *diag);
 void cb_backbone_close(struct cb_backbone *backbone); /* accepts NULL */
+/* What makes tokens of text for it: the files that its contract names, fetched where that is needed, or those that a run
+ * keeps. The backbone's, closed with it. */
+enum cb_status cb_backbone_tokenizer(struct cb_backbone *backbone, struct cb_tokenizer **out, struct cb_diag *diag);
+/* MISMATCH when it has more tokens than the network's table has rows. */
+enum cb_status cb_tokenizer_check(const struct cb_tokenizer *tokenizer, const struct cb_network *net,
+                                  const struct cb_place *at, struct cb_diag *diag);
+/* Its files as tensors of bytes; their number. Those of a model file; NULL where it has none. */
+uint32_t cb__tokenizer_entries(struct cb_arena *arena, const struct cb_tokenizer *tokenizer,
+                               struct cb_safetensors_entry *out, uint32_t room);
+enum cb_status cb__tokenizer_from_tensors(struct cb_tensor_file *file, struct cb_tokenizer **out, struct cb_diag *diag);
 
 /* hf:OWNER/NAME[@REVISION], a model of the Hugging Face hub, and its folder in the user's cache. Texts in the arena. */
 struct cb_hub_name {
@@ -62,6 +76,8 @@ struct cb_model {
     char frozen_before[65];        /* hash of what is frozen, as loaded */
     char weights_sha256[65];       /* of the weights file; "" when none */
     const char *weights_path;
+    const struct cb_tokenizer *tokenizer; /* of text, the backbone's; NULL: it was not needed */
+    struct cb_tokenizer *own_tokenizer;   /* of a run: the same, closed with the model */
     uint32_t head_dense;           /* node, when the head is one linear layer on features [N,C]; else CB_NONE */
 };
 

@@ -82,7 +82,7 @@ enum cb_status cb_model_save(const struct cb_model *model, const struct cb_model
     const struct cb_network *net = model->net;
     struct cb_arena *arena = cb_arena_create();
     struct cb_safetensors_entry *entries =
-        arena != NULL ? CB_NEW_ARRAY(arena, struct cb_safetensors_entry, net->param_count + 1) : NULL;
+        arena != NULL ? CB_NEW_ARRAY(arena, struct cb_safetensors_entry, net->param_count + 32) : NULL;
     if (entries == NULL) {
         cb_arena_destroy(arena);
         return cb_fail(diag, CB_MEMORY, NULL, "out of memory");
@@ -98,6 +98,7 @@ enum cb_status cb_model_save(const struct cb_model *model, const struct cb_model
                                            .data = param->host};
         memcpy(e->dims, param->decl.dims, sizeof(e->dims));
     }
+    count += cb__tokenizer_entries(arena, model->tokenizer, entries + count, 16);
     struct metadata m = {.arena = arena};
     describe(model, extra, &m);
     enum cb_status status = cb_safetensors_write(path, entries, count, m.items, m.count, diag);
@@ -279,6 +280,10 @@ static enum cb_status load(struct cb_tensor_file *file, struct cb_registry *regi
     }
     if (status == CB_OK) {
         status = fill_from(model, file, false, diag);
+    }
+    if (status == CB_OK && model->contract.modality == CB_TEXT) {
+        status = cb__tokenizer_from_tensors(file, &model->own_tokenizer, diag);
+        model->tokenizer = model->own_tokenizer;
     }
     if (status == CB_OK) {
         static const struct cb_value everything = {.kind = CB_KIND_TEXT, .text = "backbone"};

@@ -264,7 +264,7 @@ static enum cb_status list_unused(const struct cb__matching *m, struct cb_name_l
     out->names = CB_NEW_ARRAY(m->arena, const char *, (size_t)count + 1);
     for (uint32_t i = 0; i < count && out->names; i++) {
         const char *name = cb_tensors_at(m->file, i)->name;
-        if (!m->taken_by[i] && !is_bookkeeping(name)) {
+        if (!m->taken_by[i] && !is_bookkeeping(name) && !cb_starts_with(name, "tokenizer/")) {
             out->names[out->count] = cb_arena_strdup(m->arena, name);
             if (!out->names[out->count++]) {
                 return no_memory(m);
