@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "cli/commands.h"
 #include "cli/open_model.h"
+#include "cli/texts.h"
 #include "data/resize.h"
 #include "weights/safetensors.h"
 
@@ -12,6 +13,7 @@ static const struct cb_flag flags[] = {
     {"--output", "FILE", "the safetensors file that is written (also -o)"},
     {"--at", "LAYER", "whose output; by default the network's"},
     {"--size", "HxW", "pictures of another size than the network's own, where its layers take them"},
+    {"--stdin", NULL, "text: each line of standard input, too"},
     {"--weights", "PATH", "instead of the model's own; `none`: random"},
     {NULL, NULL, NULL},
 };
@@ -114,6 +116,32 @@ static enum cb_status from_pictures(struct extraction *e, const char *const *inp
     return status;
 }
 
+/* Opens an engine of its own: one with the texts. */
+static enum cb_status from_texts(struct extraction *e, struct cb_opened *opened, struct cb_device *device)
+{
+    struct cb_cli *cli = e->cli;
+    const char *const *names;
+    struct cb_dataset *dataset;
+    CB_TRY(cb_cli_texts(cli, opened, cli->arguments + 1, cli->argument_count - 1, &dataset, &names, cli->diag));
+    cb_cli_flush(cli);
+    cb_engine_destroy(e->engine);
+    e->engine = NULL;
+    CB_TRY(cb_engine_create(opened->model, dataset, device, false, 0, &e->watch, &e->engine, cli->diag));
+    const size_t row = (size_t)cb_tensor_count(&opened->model->net->wires[e->wire].shape);
+    uint32_t *samples = CB_NEW_ARRAY(cli->arena, uint32_t, (size_t)dataset->count + 1);
+    e->count = dataset->count;
+    e->values = malloc(e->count * row * sizeof(float) + 1);
+    if (samples == NULL || e->values == NULL) {
+        return cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
+    }
+    for (uint32_t i = 0; i < dataset->count; i++) {
+        samples[i] = i;
+    }
+    enum cb_status status = cb_engine_extract(e->engine, e->wire, samples, dataset->count, e->values, cli->diag);
+    cb_cli_clear_progress(cli);
+    return status;
+}
+
 static enum cb_status write_out(struct extraction *e)
 {
     const struct cb_network *net = e->engine->model->net;
@@ -164,7 +192,7 @@ static int run(struct cb_cli *cli)
     int64_t pixels[2];
     const int64_t *size;
     struct extraction e = {.cli = cli, .output = cb_cli_value(cli, "--output"), .watch = cb_cli_watch(cli)};
-    if (cli->argument_count < 2 || e.output == NULL) {
+    if (cli->argument_count < (cb_cli_has(cli, "--stdin") ? 1u : 2u) || e.output == NULL) {
         return cb_cli_misuse(cli, "a model, at least one input, and -o FILE are needed");
     }
     if (!cb_cli_read_size(cli, pixels, &size)) {
@@ -183,7 +211,9 @@ static int run(struct cb_cli *cli)
     }
     if (status == CB_OK) {
         bool tensors = cli->argument_count == 2 && cb_ends_with(cli->arguments[1], ".safetensors");
-        status = tensors ? from_tensors(&e, cli->arguments[1])
+        const bool is_text = opened.model->contract.modality == CB_TEXT;
+        status = is_text && !tensors ? from_texts(&e, &opened, device)
+                 : tensors ? from_tensors(&e, cli->arguments[1])
                          : from_pictures(&e, cli->arguments + 1, cli->argument_count - 1);
     }
     if (status == CB_OK) {

@@ -4,11 +4,13 @@
 
 #include "cli/commands.h"
 #include "cli/open_model.h"
+#include "cli/texts.h"
 #include "data/resize.h"
 #include "train/metrics.h"
 
 static const struct cb_flag flags[] = {
     {"--csv", NULL, "lines of input,label,probability, or input and its values"},
+    {"--stdin", NULL, "text: each line of standard input, too"},
     {"--min", "P", "answer `unsure` below this probability"},
     {NULL, NULL, NULL},
 };
@@ -146,6 +148,36 @@ static enum cb_status predict(struct prediction *p, const char *const *files, si
     return status != CB_OK ? status : worst;
 }
 
+/* Texts that cannot be read are named by the preparation, and left out here. */
+static enum cb_status predict_texts(struct prediction *p, struct cb_opened *opened, struct cb_device *device)
+{
+    struct cb_cli *cli = p->cli;
+    const char *const *names;
+    struct cb_dataset *dataset;
+    CB_TRY(cb_cli_texts(cli, opened, cli->arguments + 1, cli->argument_count - 1, &dataset, &names, cli->diag));
+    cb_cli_flush(cli);
+    CB_TRY(cb_engine_create(opened->model, dataset, device, false, 0, NULL, &p->engine, cli->diag));
+    const uint32_t outputs = opened->model->outputs, count = dataset->count;
+    uint32_t *samples = CB_NEW_ARRAY(cli->arena, uint32_t, (size_t)count + 1);
+    float *scores = malloc((size_t)count * outputs * sizeof(float) + 1);
+    enum cb_status status = samples != NULL && scores != NULL ? CB_OK : cb_fail(cli->diag, CB_MEMORY, NULL, "out of memory");
+    for (uint32_t i = 0; status == CB_OK && i < count; i++) {
+        samples[i] = i;
+    }
+    status = status == CB_OK ? cb_engine_scores(p->engine, samples, count, scores, cli->diag) : status;
+    status = status == CB_OK ? cb_engine_link(p->engine, scores, count, cli->diag) : status;
+    bool any_bad = false;
+    for (uint32_t i = 0; status == CB_OK && i < count; i++) {
+        if (cb_dataset_is_bad(dataset, i)) {
+            any_bad = true;
+        } else {
+            print_row(p, names[i], scores + (size_t)i * outputs);
+        }
+    }
+    free(scores);
+    return status == CB_OK && any_bad ? CB_FORMAT : status;
+}
+
 static int run(struct cb_cli *cli)
 {
     struct cb_opened opened = {0};
@@ -153,27 +185,34 @@ static int run(struct cb_cli *cli)
     struct prediction p = {.cli = cli, .csv = cb_cli_has(cli, "--csv")};
     const char **files = NULL;
     size_t count = 0;
-    if (cli->argument_count < 2) {
+    if (cli->argument_count < (cb_cli_has(cli, "--stdin") ? 1u : 2u)) {
         return cb_cli_misuse(cli, "a run (or a backbone) and at least one input are needed");
     }
     if (!cb_cli_number(cli, "--min", 0, 1, 0, &p.least)) {
         return 2;
     }
     enum cb_status status = cb_cli_open_model(cli, cli->arguments[0], NULL, &opened);
-    if (status == CB_OK && opened.model->contract.modality != CB_IMAGE) {
-        status = cb_fail(cli->diag, CB_MISMATCH, NULL, "`%s` takes %s input, and only pictures can be predicted yet",
+    const bool is_text = status == CB_OK && opened.model->contract.modality == CB_TEXT;
+    if (status == CB_OK && !is_text && opened.model->contract.modality != CB_IMAGE) {
+        status = cb_fail(cli->diag, CB_MISMATCH, NULL, "`%s` takes %s input, and only pictures and texts can be predicted yet",
                          cli->arguments[0], cb_modality_name(opened.model->contract.modality));
     }
-    if (status == CB_OK) {
+    if (status == CB_OK && !is_text && cb_cli_has(cli, "--stdin")) {
+        status = cb_fail(cli->diag, CB_MISMATCH, NULL, "`--stdin` is for texts, but `%s` takes %s input", cli->arguments[0],
+                         cb_modality_name(opened.model->contract.modality));
+    }
+    if (status == CB_OK && !is_text) {
         status = cb_cli_expand_inputs(cli, cli->arguments + 1, cli->argument_count - 1, &files, &count);
     }
     if (status == CB_OK) {
         status = cb_device_open(cli->device, &device, cli->diag);
     }
-    if (status == CB_OK) {
+    if (status == CB_OK && is_text) {
+        status = predict_texts(&p, &opened, device);
+    } else if (status == CB_OK) {
         status = cb_engine_create(opened.model, NULL, device, false, 0, NULL, &p.engine, cli->diag);
     }
-    if (status == CB_OK) {
+    if (status == CB_OK && !is_text) {
         status = predict(&p, files, count);
     }
     cb_engine_destroy(p.engine);
@@ -184,8 +223,8 @@ static int run(struct cb_cli *cli)
 
 const struct cb_command cb_command_predict = {
     .name = "predict",
-    .usage = "predict RUN|BACKBONE PICTURE|FOLDER... [--csv] [--min 0.8]",
-    .summary = "labels for pictures, with probabilities",
+    .usage = "predict RUN|BACKBONE PICTURE|TEXT|FOLDER... [--stdin] [--csv] [--min 0.8]",
+    .summary = "labels for pictures or texts, with probabilities",
     .flags = flags,
     .run = run,
 };
