@@ -129,7 +129,7 @@ static enum cb_status find_data(struct evaluation *e, const char *run)
     char *folder;
     CB_TRY(cb_run_find(cli->arena, run, &folder, cli->diag));
     const char *other = cb_cli_value(cli, "--data");
-    CB_TRY(other != NULL ? cb_cli_other_data(cli, other, e->model, &data) : cb_cli_own_data(cli, folder, &data));
+    CB_TRY(other != NULL ? cb_cli_other_data(cli, other, e->model, &data) : cb_cli_own_data(cli, folder, e->model, &data));
     if (data.is_training) {
         return cb_fail(cli->diag, CB_INVALID, NULL,
                        "the run `%s` has no test data (it was cross-validated, or said `test: none`): say --data FOLDER",

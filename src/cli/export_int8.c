@@ -87,7 +87,7 @@ static enum cb_status find_data(struct measuring *m, const char *what, const cha
         out->on = cb_arena_printf(m->cli->arena, "`%s`", data);
         CB_TRY(cb_cli_other_data(m->cli, data, m->model, &m->data));
     } else {
-        CB_TRY(cb_cli_own_data(m->cli, run, &m->data));
+        CB_TRY(cb_cli_own_data(m->cli, run, m->model, &m->data));
         out->on = m->data.is_training ? "the data it was trained on" : "the test data";
     }
     return cb_cli_check_labels(m->cli, what, m->model, &m->data);

@@ -28,7 +28,8 @@ static enum cb_status read_task(struct cb_cli *cli, const char *folder, struct c
     return cb_task_from_value(root, path, where, out, cli->diag);
 }
 
-enum cb_status cb_cli_own_data(struct cb_cli *cli, const char *run_folder, struct cb_run_data *out)
+enum cb_status cb_cli_own_data(struct cb_cli *cli, const char *run_folder, const struct cb_model *model,
+                               struct cb_run_data *out)
 {
     struct cb_task *task;
     struct cb_job *job;
@@ -36,6 +37,9 @@ enum cb_status cb_cli_own_data(struct cb_cli *cli, const char *run_folder, struc
     (void)cb_arena_on_destroy(cli->arena, (void (*)(void *))cb_task_destroy, task);
     CB_TRY(cb_job_open(task, true, &job, cli->diag));
     (void)cb_arena_on_destroy(cli->arena, (void (*)(void *))cb_job_close, job);
+    if (model->tokenizer != NULL) { /* as it was trained, whatever became of the backbone's */
+        cb_dataset_set_tokenizer(job->dataset, model->tokenizer);
+    }
     CB_TRY(cb_job_prepare(job, NULL, cli->diag));
     out->dataset = job->dataset;
     out->is_training = !job->split.has_test;

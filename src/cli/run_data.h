@@ -15,7 +15,8 @@ struct cb_run_data {
 
 /* Of the run's own task, opened again: its test data, else (cross-validated, `test: none`) what it
  * was trained on. */
-enum cb_status cb_cli_own_data(struct cb_cli *cli, const char *run_folder, struct cb_run_data *out);
+enum cb_status cb_cli_own_data(struct cb_cli *cli, const char *run_folder, const struct cb_model *model,
+                               struct cb_run_data *out);
 /* All readable samples of another folder, with the model's classes. */
 enum cb_status cb_cli_other_data(struct cb_cli *cli, const char *path, const struct cb_model *model,
                                  struct cb_run_data *out);

@@ -32,7 +32,7 @@ const struct cb_key cb_data_keys[] = {
      "{anyOf: [{enum: [white, black, grey, gray]}, {type: string, pattern: '^#[0-9a-fA-F]{6}$'}, {type: array, minItems: 3, "
      "maxItems: 3, items: {type: integer, minimum: 0, maximum: 255}}]}"},
     {"max_length", "tokens of a text; by default what the network's contract says", "{type: integer, minimum: 1}"},
-    {"long", "what becomes of a longer text", "{enum: [truncate, windows, refuse]}"},
+    {"long", "what becomes of a longer text", "{enum: [truncate, refuse]}"},
     {"seed", "of the split; `train: seed` never moves the test set", "{type: integer, minimum: 0}"},
     {"augment", "how training pictures are varied; none by default", "{$ref: '#/definitions/augment'}"},
     {"views", "augmented views of each picture that frozen layers see once", "{type: integer, minimum: 1, maximum: 1000}"},

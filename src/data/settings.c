@@ -138,7 +138,15 @@ static bool read_lengths(const struct cb_value *data, struct cb_contract *contra
         return false;
     }
     contract->shape[0] = contract->max_length;
-    return cb_long_read(rule, &contract->long_rule, diag);
+    if (!cb_long_read(rule, &contract->long_rule, diag)) {
+        return false;
+    }
+    if (contract->long_rule == CB_LONG_WINDOWS) {
+        cb_fail(diag, CB_UNSUPPORTED, rule ? &rule->at : &contract->at, "`long: windows` is not read by this version: a longer "
+                "text is cut off (`truncate`) or refused (`refuse`)");
+        return false;
+    }
+    return true;
 }
 
 static bool read_classes(struct cb_arena *arena, const struct cb_value *list, struct cb__settings *out,
