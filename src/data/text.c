@@ -59,6 +59,10 @@ static enum cb_status read_file(struct cb_arena *arena, const char *path, const 
     static const char *const tables[] = {".csv", ".tsv", ".tab", NULL}, *const lines[] = {".jsonl", ".ndjson", NULL};
     static const char *const plain[] = {".txt", ".text", ".md", NULL};
     if (cb_file_bytes(path) < 0) {
+        char *prepare = cb_path_join(arena, cb_path_folder(arena, path), "prepare");
+        if (prepare && cb_file_bytes(prepare) > 0) {
+            return cb_fail(diag, CB_NOT_FOUND, at, "`%s` is not there yet: run `%s` once to get it", path, prepare);
+        }
         return cb_fail(diag, CB_NOT_FOUND, at, "`%s` does not exist", path);
     }
     if (has_ending(path, lines)) {
