@@ -139,7 +139,9 @@ static void test_map(void **state)
     const char *case_name = *state, *source = strchr(case_name, '.') + 1;
     const char *network = cb_arena_strndup(world.arena, case_name, (size_t)(source - 1 - case_name));
     const char *names[MAX_TENSORS];
-    char list[1024], path[] = "/tmp/cambium-names-XXXXXX";
+    char list[1024], path[512];
+    const char *temporary = getenv("TMPDIR");
+    snprintf(path, sizeof(path), "%s/cambium-names-XXXXXX", temporary != NULL && *temporary != '\0' ? temporary : "/tmp");
     snprintf(list, sizeof(list), "%s/tests/nets/names/%s.txt", CB_SOURCE_ROOT, case_name);
     struct cb_network *net = read_backbone(network);
     struct cb_wanted *wanted = want_all(net);

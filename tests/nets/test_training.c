@@ -28,7 +28,7 @@ struct world {
     struct cb_device *device;
     struct cb_value *reference;
     struct cb_network *start; /* with the values that every case begins with */
-    char folder[64];
+    char folder[512];
 };
 static struct world world;
 
@@ -272,7 +272,9 @@ static void best_epoch_is_kept_whole(void **state)
 static int open_world(void **state)
 {
     (void)state;
-    snprintf(world.folder, sizeof(world.folder), "/tmp/cambium-training-XXXXXX");
+    const char *temporary = getenv("TMPDIR");
+    snprintf(world.folder, sizeof(world.folder), "%s/cambium-training-XXXXXX",
+             temporary != NULL && *temporary != '\0' ? temporary : "/tmp");
     assert_non_null(mkdtemp(world.folder));
     world.registry = cb_registry_create(&cb__host);
     write_backbone();
