@@ -177,6 +177,7 @@ SHORTCUT_FIRST = re.compile(r'^(.*)\.(proj|shortcut)\.')
 
 
 RENAMES = []  # of the network that is being worked on: net_zoo.py
+LAST = ''  # the layer of the scores, where it is not that of the library's last param
 
 
 def our_name(name):
@@ -217,7 +218,7 @@ def double(x):
 def set_weights(net, variances, only=None):
     """Every value is a single-precision number. `variances`: batchnorm layer -> the variance that its input has about.
     `only`: of this layer."""
-    output = [n for n, _ in net.named_parameters()][-1].rpartition('.')[0]
+    output = LAST or [n for n, _ in net.named_parameters()][-1].rpartition('.')[0]
     with torch.no_grad():
         for name, tensor in list(net.named_parameters()) + list(net.named_buffers()):
             layer = name.rpartition('.')[0]
@@ -326,11 +327,13 @@ def table(truth, errors, is_zoo):
 
 
 def reference(name):
+    global LAST
     make, shapes, batch, rate, candidates = REFERENCES[name]
     is_zoo = name in net_zoo.ZOO
     form = 'blocks' if not is_zoo else 'full' if net_zoo.ZOO[name].losses else 'brief'
     zone = net_zoo.ZOO[name].zone if is_zoo else 4.0
     RENAMES[:] = net_zoo.ZOO[name].rename if is_zoo else []
+    LAST = net_zoo.ZOO[name].last if is_zoo else ''
     ids = getattr(make, 'ids', 0)
     net, single = make().double(), make()
     switch_dropout_off(net)

@@ -12,21 +12,22 @@ import importlib
 import re
 
 # pixels of the side, batch, rate of the ten steps, how many sets of pictures to choose from; `usual`: in every check;
+# `last`: the layer of the scores, where the library's last param is another's
 # `zone`: how near to a kink a value is flipped (kinks.py): another implementation may round three times as much as PyTorch
 # `losses`: with ten steps of training, which one or two of a family have; `options`: of the library's function that makes it
-Net = collections.namedtuple('Net', 'source pixels batch rate candidates usual rename options losses zone')
+Net = collections.namedtuple('Net', 'source pixels batch rate candidates usual rename options losses zone last')
 
 
 def net(source, pixels=64, batch=4, rate=0.0005, candidates=4, usual=False, rename=(), options=None, losses=False,
-        zone=4.0):
-    return Net(source, pixels, batch, rate, candidates, usual, rename, options or {}, losses or usual, zone)
+        zone=4.0, last=''):
+    return Net(source, pixels, batch, rate, candidates, usual, rename, options or {}, losses or usual, zone, last)
 
 
 GATE = [(r'\.se\.conv_reduce$', '.se.fc1'), (r'\.se\.conv_expand$', '.se.fc2')]
 SCALE = [(r'\.gamma$', '.layer_scale.w')]
 V3 = {'bn_eps': 1e-3, 'bn_momentum': 0.01}
 # Params that belong to a module that is no layer: timm's name, ours.
-TOKENS = [(r'^(cls_token|pos_embed)$', r'\1.w'), (r'\.gamma$', '.w')]
+TOKENS = [(r'^(cls_token|dist_token|pos_embed)$', r'\1.w'), (r'\.gamma$', '.w')]
 # torchvision's Swin numbers its stages and what lies between them.
 SWIN = [(r'^features\.0\.0', 'patch_embed.proj'), (r'^features\.0\.2', 'patch_embed.norm'),
         *[(r'^features\.%d\.(?=\d)' % (2 * stage + 1), 'layers.%d.blocks.' % stage) for stage in range(4)],
@@ -149,6 +150,9 @@ ZOO = {
     'deit_tiny_patch16_224': net('timm:deit_tiny_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
     'deit_small_patch16_224': net('timm:deit_small_patch16_224', 64, 2, 0.002, 1, rename=TOKENS),
     'deit_base_patch16_224': net('timm:deit_base_patch16_224', 64, 2, 0.001, 1, rename=TOKENS),
+    'deit_tiny_distilled_patch16_224': net('timm:deit_tiny_distilled_patch16_224', 64, 2, 0.002, 1, rename=TOKENS, last='head'),
+    'deit_small_distilled_patch16_224': net('timm:deit_small_distilled_patch16_224', 64, 2, 0.002, 1, rename=TOKENS, last='head'),
+    'deit_base_distilled_patch16_224': net('timm:deit_base_distilled_patch16_224', 64, 2, 0.001, 1, rename=TOKENS, last='head'),
     'vit_b_16': net('torchvision:vit_b_16', 64, 2, 0.001, 1, rename=VIT),
     'vit_b_32': net('torchvision:vit_b_32', 224, 1, 0.001, 1, rename=VIT),
     'vit_small_patch14_dinov2': net('timm:vit_small_patch14_dinov2', 56, 2, 0.0005, 1, usual=True, rename=TOKENS),
@@ -213,7 +217,8 @@ NAMED = [
 ARGUMENTS = {
     **{'timm:' + name: {'img_size': 64} for name in
        ('vit_tiny_patch16_224', 'vit_small_patch16_224', 'vit_base_patch16_224', 'vit_base_patch32_224',
-        'deit_tiny_patch16_224', 'deit_small_patch16_224', 'deit_base_patch16_224')},
+        'deit_tiny_patch16_224', 'deit_small_patch16_224', 'deit_base_patch16_224',
+        *('deit_%s_distilled_patch16_224' % size for size in ('tiny', 'small', 'base')))},
     'torchvision:vit_b_16': {'image_size': 64},
     'timm:vit_small_patch14_dinov2': {'img_size': 56},
     'timm:vit_base_patch14_dinov2': {'img_size': 56},
