@@ -3,7 +3,6 @@
  * A tokenizer is opened from
  *   - `tokenizer.json` (Hugging Face): added tokens, normalizer, pre-tokenizer, model, post-processor, decoder;
  *   - `vocab.txt` (BERT's WordPiece), `vocab.json` with `merges.txt` beside it (byte-level BPE of GPT-2 and RoBERTa);
- *   - a SentencePiece `.model` (unigram, BPE);
  *   - a GGUF file's own (`tokenizer.ggml.*`);
  *   - a folder that holds one of them: what its tokenizer_config.json and special_tokens_map.json say is honoured.
  * What a file asks for and this library does not know is an error, never something near it. docs/tokenizers.md.
